@@ -1,0 +1,1 @@
+"""A product-detail backend-for-frontend: one request, three concurrent upstream calls, one honest page."""

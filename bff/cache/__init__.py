@@ -1,0 +1,1 @@
+"""Parts of pages between two questions to their source: bounded, fenced, loaded once at a time."""

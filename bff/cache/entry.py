@@ -1,0 +1,63 @@
+"""A cached value and its ages. Times are monotonic seconds."""
+
+from dataclasses import dataclass
+
+OVERHEAD_BYTES = 700  # an entry's own objects, its key and its places in the tier's tables, as measured
+AHEAD_SHARE = 0.2
+AHEAD_SECONDS = 2.0
+MAX_JITTER = 0.1
+
+
+@dataclass(slots=True)
+class Entry:
+    """One part of one SKU, or the knowledge that there is none.
+
+    body: the part as JSON, None for a remembered 404.
+    as_of: when the attempt that brought it began, as it is shown to clients.
+    began: the same by the monotonic clock; all ages count from it.
+    fresh_until: until then it is served without a question.
+    revalidate_until: until then it is served while it is being asked for.
+    bound: nothing is served later.
+    refresh_at: when reading it begins to ask for a new one; infinite once that was done.
+    failure: why the last refresh since it was loaded failed; the cache keeps it, but knows no meaning of it.
+    """
+
+    body: bytes | None
+    as_of: str
+    began: float
+    fresh_until: float
+    revalidate_until: float
+    bound: float
+    refresh_at: float
+    failure: str | None = None
+
+    @property
+    def size(self) -> int:
+        """How many bytes it costs, about."""
+        return OVERHEAD_BYTES + len(self.body or b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long a source's values live, in seconds."""
+
+    fresh: float
+    revalidate: float
+    stale: float
+    not_found: float
+
+    def entry(self, body: bytes | None, as_of: str, began: float, jitter: float) -> Entry:
+        """Make an entry; `jitter`, from 0 to 1, shortens its fresh time by at most a tenth."""
+        fresh = (self.not_found if body is None else self.fresh) * (1 - MAX_JITTER * jitter)
+        fresh_until = began + fresh
+        if body is None:
+            return Entry(None, as_of, began, fresh_until, fresh_until, fresh_until, float("inf"))
+        return Entry(
+            body,
+            as_of,
+            began,
+            fresh_until,
+            revalidate_until=fresh_until + self.revalidate,
+            bound=fresh_until + max(self.revalidate, self.stale),
+            refresh_at=fresh_until - min(AHEAD_SHARE * fresh, AHEAD_SECONDS),
+        )

@@ -1,0 +1,1 @@
+"""Play the three upstream services for demonstrations, tests and benchmarks."""

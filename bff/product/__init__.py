@@ -1,0 +1,1 @@
+"""One page out of three sources: ask, wait, merge."""

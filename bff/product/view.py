@@ -1,0 +1,114 @@
+"""The page as a pure function of its parts: which answer they make, and its bytes."""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+from bff.product.parts import SOURCES, Missing, Ok, Part, Parts, Reason, SourceName, Stale
+
+_NO_PART = b"null"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """There is a page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """There is no such product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """There is no page, because a source failed that it cannot be without."""
+
+    source: SourceName
+    reason: Reason
+
+
+Verdict = Found | Unknown | Failed
+
+
+def verdict(parts: Parts, required: frozenset[SourceName]) -> Verdict | None:
+    """Return which answer the parts make, None while an outstanding one can still change it.
+
+    A source that is not yet in `parts` is outstanding.
+    """
+    absent = {name for name, part in parts.items() if isinstance(part, Missing) and part.reason == "not_found"}
+    if absent & required or len(absent) == len(SOURCES):
+        return Unknown()
+    if required <= parts.keys():
+        for name in SOURCES:
+            part = parts.get(name)
+            if name in required and isinstance(part, Missing) and part.reason is not None:
+                return Failed(name, part.reason)
+    if len(parts) < len(SOURCES):
+        return None
+    if all(isinstance(part, Missing) for part in parts.values()):
+        info = parts["info"]
+        assert info.reason is not None, "a part that was waited for has its reason"
+        return Failed("info", info.reason)
+    return Found()
+
+
+def complete(parts: Parts) -> bool:
+    """Return whether nothing is missing but what does not exist, or stale but what is being asked for."""
+    return all(
+        isinstance(part, Ok)
+        or (isinstance(part, Stale) and part.reason == "revalidating")
+        or (isinstance(part, Missing) and part.reason == "not_found")
+        for part in parts.values()
+    )
+
+
+def storable(parts: Parts) -> Literal["public", "revalidate", "never"]:
+    """Return what a cache may do with the page: keep it, ask each time, or not keep it."""
+    if not complete(parts):
+        return "never"
+    return "revalidate" if any(isinstance(part, Stale) for part in parts.values()) else "public"
+
+
+def fresh_until(parts: Parts) -> float:
+    """Return when the first part's fresh time ends, by the clock of the entries."""
+    return min(part.entry.fresh_until for part in parts.values() if part.entry is not None)
+
+
+def content(parts: Parts) -> bytes:
+    """Return the members of the page that its ETag speaks of, without the closing brace."""
+    info, price, stock = (_body(parts[name]) for name in SOURCES)
+    return b'{"info":%b,"price":%b,"stock":%b' % (info, price, stock)
+
+
+def page(parts: Parts, members: bytes) -> bytes:
+    """Return the whole page, given its `content`."""
+    sources = b",".join(b'"%b":%b' % (name.encode(), _source(parts[name])) for name in SOURCES)
+    whole = b"true" if complete(parts) else b"false"
+    return b'%b,"meta":{"complete":%b,"sources":{%b}}}' % (members, whole, sources)
+
+
+def etag(members: bytes) -> str:
+    """Return the weak ETag of a complete page, given its `content`."""
+    return f'W/"{hashlib.blake2b(members, digest_size=16).hexdigest()}"'
+
+
+def sources(parts: Parts) -> dict[str, dict[str, str | None]]:
+    """Return the parts' states as an error shows them."""
+    return {name: {"state": part.state, "as_of": _as_of(part), "reason": part.reason} for name, part in parts.items()}
+
+
+def _body(part: Part) -> bytes:
+    return _NO_PART if isinstance(part, Missing) or part.entry.body is None else part.entry.body
+
+
+def _as_of(part: Part) -> str | None:
+    return None if isinstance(part, Missing) else part.entry.as_of
+
+
+def _source(part: Part) -> bytes:
+    as_of, reason = _as_of(part), part.reason
+    return b'{"state":"%b","as_of":%b,"reason":%b}' % (
+        part.state.encode(),
+        b"null" if as_of is None else b'"%b"' % as_of.encode(),
+        b"null" if reason is None else b'"%b"' % reason.encode(),
+    )

@@ -1,0 +1,143 @@
+"""The one module that knows httpx: its request and response types over our own transport.
+
+Why not a ready-made transport: docs/architecture.md, "The transport". Redirects, cookies, proxies and environment
+variables do not exist here. Foreign exceptions are translated once, in `send`.
+"""
+
+import asyncio
+import email.utils
+import re
+import ssl
+from collections.abc import Iterable, Mapping
+
+import httpx
+
+from clients.connection import ConnectionFailed, Malformed, TooLarge
+from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable
+from clients.pool import Origin, Pool
+
+URL = httpx.URL
+DEFAULT_MAX_BYTES = 4 * 1024 * 1024
+_DEFAULT_PORT = {"http": 80, "https": 443}
+_SECONDS = re.compile(r"[0-9]{1,9}")
+
+
+class Transport(httpx.AsyncBaseTransport):
+    """An HTTP/1.1 transport that loses no connection under cancellation and bounds what it reads.
+
+    A request's extension `max_bytes` bounds its decoded answer; `repeatable` says that a method other than GET
+    may be sent again over a new connection where a kept one proves dead.
+    """
+
+    def __init__(self, *, tls: ssl.SSLContext | None = None, max_age: float = 60, max_idle: float = 4) -> None:
+        self._tls = tls
+        self._max_age = max_age
+        self._max_idle = max_idle
+        self._pools: dict[tuple[str, str, int | None], Pool] = {}
+
+    def __repr__(self) -> str:
+        return f"<Transport {list(self._pools.values())}>"
+
+    @property
+    def open_connections(self) -> int:
+        """How many sockets are open, idle ones included."""
+        return sum(len(pool.open) for pool in self._pools.values())
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request and return its answer, body included.
+
+        Raises httpx.ConnectError, ReadError, RemoteProtocolError or DecodingError.
+        """
+        content = await request.aread()
+        options = request.extensions
+        try:
+            answer = await self._pool(request.url).exchange(
+                _head(request) + content,
+                options.get("max_bytes", DEFAULT_MAX_BYTES),
+                repeatable=options.get("repeatable", request.method == "GET"),
+            )
+        except OSError as exc:
+            raise httpx.ConnectError(type(exc).__name__, request=request) from exc
+        except ConnectionFailed as exc:
+            raise httpx.ReadError(str(exc), request=request) from exc
+        except Malformed as exc:
+            raise httpx.RemoteProtocolError(str(exc), request=request) from exc
+        except TooLarge as exc:
+            raise httpx.DecodingError(str(exc), request=request) from exc
+        headers = [pair for pair in answer.headers if pair[0].lower() not in (b"content-encoding", b"content-length")]
+        return httpx.Response(answer.status, headers=headers, content=answer.body, request=request)
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for pool in self._pools.values():
+            await pool.aclose()
+
+    def _pool(self, url: httpx.URL) -> Pool:
+        key = (url.scheme, url.host, url.port)
+        pool = self._pools.get(key)
+        if pool is None:
+            loop = asyncio.get_running_loop()
+            tls = (self._tls or ssl.create_default_context()) if url.scheme == "https" else None
+            port = url.port or _DEFAULT_PORT[url.scheme]
+            origin = Origin(url.host, port, tls, self._max_age, self._max_idle)
+            pool = self._pools[key] = Pool(origin, loop)
+        return pool
+
+
+async def get(
+    transport: httpx.AsyncBaseTransport, url: httpx.URL, headers: Iterable[tuple[str, str]], *, max_bytes: int
+) -> httpx.Response:
+    """Read a URL.
+
+    Raises Unavailable where no answer came, Garbled where it was no HTTP or too large.
+    """
+    request = httpx.Request("GET", url, headers=list(headers), extensions={"max_bytes": max_bytes})
+    try:
+        return await transport.handle_async_request(request)
+    except httpx.NetworkError as exc:
+        raise Unavailable(str(exc)) from exc
+    except (httpx.ProtocolError, httpx.DecodingError) as exc:
+        raise Garbled(str(exc)) from exc
+
+
+def body_of(response: httpx.Response, not_found: frozenset[int]) -> bytes | None:
+    """Return a 200's body, or None where the status means that the SKU is unknown.
+
+    Raises Unavailable, Throttled, Postponed or Rejected for every other status.
+    """
+    status = response.status_code
+    if status == 200:
+        return response.content
+    if status in not_found:
+        return None
+    wait = retry_after(response.headers)
+    if status >= 500:
+        raise Unavailable(f"status {status}", retry_after=wait)
+    if status == 429:
+        raise Throttled("status 429", retry_after=wait)
+    if status in (408, 425):
+        raise Postponed(f"status {status}", retry_after=wait)
+    raise Rejected(f"status {status}")
+
+
+def retry_after(headers: Mapping[str, str]) -> float:
+    """Return the seconds that `Retry-After` asks for (RFC 9110, 10.2.3), 0 where it asks nothing readable.
+
+    A date is counted from the answer's own `Date`, so that no clock of ours is compared with the source's.
+    """
+    value = headers.get("retry-after", "")
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    try:
+        until = email.utils.parsedate_to_datetime(value)
+        return max(0.0, (until - email.utils.parsedate_to_datetime(headers.get("date", ""))).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0
+
+
+def _head(request: httpx.Request) -> bytes:
+    parts = [request.method.encode("ascii"), b" ", request.url.raw_path, b" HTTP/1.1\r\n"]
+    for name, value in request.headers.raw:
+        parts += (name, b": ", value, b"\r\n")
+    parts.append(b"\r\n")
+    return b"".join(parts)

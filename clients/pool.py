@@ -1,0 +1,105 @@
+"""The connections to one origin: the freshest idle one first, none older or idler than it may be.
+
+Bounds no number of connections: the caller's bulkhead does, and a second bound would only be a second queue.
+"""
+
+import asyncio
+import ssl
+from collections import deque
+from dataclasses import dataclass
+
+from clients.connection import Answer, Connection, ConnectionFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where connections lead to, and how long they live, in seconds."""
+
+    host: str
+    port: int
+    tls: ssl.SSLContext | None
+    max_age: float
+    max_idle: float
+
+
+class Pool:
+    """Connections of one origin; `open` holds every one that is not closed."""
+
+    def __init__(self, origin: Origin, loop: asyncio.AbstractEventLoop) -> None:
+        self._origin = origin
+        self._loop = loop
+        self._idle: deque[Connection] = deque()  # oldest release first
+        self._reaper: asyncio.TimerHandle | None = None
+        self.open: set[Connection] = set()
+
+    def __repr__(self) -> str:
+        return f"<Pool {len(self._idle)} idle of {len(self.open)}>"
+
+    async def exchange(self, request: bytes, max_bytes: int, *, repeatable: bool) -> Answer:
+        """Send a request over an idle or a new connection and return its answer.
+
+        Where a kept connection turns out to have been closed by the other side before a byte of an answer,
+        a repeatable request is sent once more over a new one (RFC 9112, 9.3.1).
+        Raises OSError where no connection could be made, and what Connection.exchange raises.
+        """
+        kept = self._take_idle()
+        if kept is not None:
+            try:
+                return await self._exchange_on(kept, request, max_bytes)
+            except ConnectionFailed as exc:
+                if exc.answered or not repeatable:
+                    raise
+        return await self._exchange_on(await self._connect(), request, max_bytes)
+
+    async def aclose(self) -> None:
+        """Close every connection, busy ones too."""
+        if self._reaper is not None:
+            self._reaper.cancel()
+        for connection in list(self.open):
+            connection.abort()
+        await asyncio.sleep(0)  # the event loop closes the sockets in its next turn
+
+    async def _exchange_on(self, connection: Connection, request: bytes, max_bytes: int) -> Answer:
+        answer = await connection.exchange(request, max_bytes)
+        self._release(connection)
+        return answer
+
+    async def _connect(self) -> Connection:
+        origin = self._origin
+        _, connection = await self._loop.create_connection(
+            lambda: Connection(self._lost, self._loop.time()), origin.host, origin.port, ssl=origin.tls
+        )
+        if not connection.closed:
+            self.open.add(connection)
+        return connection
+
+    def _take_idle(self) -> Connection | None:
+        oldest_birth = self._loop.time() - self._origin.max_age
+        while self._idle:
+            connection = self._idle.pop()
+            if not connection.closed and connection.born > oldest_birth:
+                return connection
+            connection.abort()
+        return None
+
+    def _release(self, connection: Connection) -> None:
+        if not connection.reusable:
+            connection.abort()
+            return
+        connection.idle_since = self._loop.time()
+        self._idle.append(connection)
+        if self._reaper is None:
+            self._reaper = self._loop.call_later(self._origin.max_idle, self._reap)
+
+    def _reap(self) -> None:
+        self._reaper = None
+        last = self._loop.time() - self._origin.max_idle
+        while self._idle and self._idle[0].idle_since <= last:
+            self._idle.popleft().abort()
+        if self._idle:
+            self._reaper = self._loop.call_at(self._idle[0].idle_since + self._origin.max_idle, self._reap)
+
+    def _lost(self, connection: Connection) -> None:
+        self.open.discard(connection)
+        if connection in self._idle:
+            self._idle.remove(connection)
