@@ -8,6 +8,7 @@ import asyncio
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 import httptools
 
@@ -86,14 +87,16 @@ class Connection(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        """Take the socket."""
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its base class
 
     def data_received(self, data: bytes) -> None:
+        """Hand bytes to the exchange that they belong to."""
         if self._exchange is None or not self._exchange.feed(data):
             self.abort()  # bytes that nobody asked for: what follows could be taken for another's answer
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """End the exchange that was under way."""
         self.closed = True
         if self._exchange is not None:
             self._exchange.end_of_stream(exc)

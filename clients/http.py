@@ -17,6 +17,8 @@ from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable
 from clients.pool import Origin, Pool
 
 URL = httpx.URL
+Response = httpx.Response
+AnyTransport = httpx.AsyncBaseTransport
 DEFAULT_MAX_BYTES = 4 * 1024 * 1024
 _DEFAULT_PORT = {"http": 80, "https": 443}
 _SECONDS = re.compile(r"[0-9]{1,9}")

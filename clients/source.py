@@ -2,17 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import httpx
 import msgspec
 
 from clients.errors import Garbled
-from clients.http import URL, body_of, get
+from clients.http import URL, AnyTransport, Response, body_of, get
 from clients.shape import Shape
 
 Read = Callable[[bytes, str], msgspec.Struct]
 _PLACEHOLDER = "{sku}"
+_HEADERS = (("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", "product-bff"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Contract:
 class Source:
     """Reads parts of products from one service."""
 
-    def __init__(self, contract: Contract, transport: httpx.AsyncBaseTransport, new_span: Callable[[], str]) -> None:
+    def __init__(self, contract: Contract, transport: AnyTransport, new_span: Callable[[], str]) -> None:
         self._contract = contract
         self._transport = transport
         self._new_span = new_span
@@ -62,15 +61,21 @@ class Source:
         seconds: how long the call may take, told to the source; it is the caller who ends it.
         Raises UpstreamError.
         """
-        contract = self._contract
-        url = URL(contract.url.replace(_PLACEHOLDER, sku))  # a SKU has only characters that need no encoding
-        response = await get(self._transport, url, self._headers(caller, seconds), max_bytes=contract.max_bytes)
-        body = body_of(response, contract.not_found)
+        body = body_of(await self._get(sku, caller, seconds), self._contract.not_found)
         return None if body is None else self._part(body, sku)
+
+    async def reach(self, sku: str, caller: Caller, seconds: float) -> int:
+        """Ask for a product's part and return the answer's status, whatever its body; raises UpstreamError."""
+        return (await self._get(sku, caller, seconds)).status_code
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()
+
+    async def _get(self, sku: str, caller: Caller, seconds: float) -> Response:
+        url = URL(self._contract.url.replace(_PLACEHOLDER, sku))  # a SKU has only characters that need no encoding
+        headers = self._headers(caller, seconds)
+        return await get(self._transport, url, headers, max_bytes=self._contract.max_bytes)
 
     def _part(self, body: bytes, sku: str) -> bytes | None:
         try:
@@ -81,14 +86,9 @@ class Source:
             raise Garbled(type(exc).__name__) from exc
 
     def _headers(self, caller: Caller, seconds: float) -> list[tuple[str, str]]:
-        sent: dict[str, Any] = {
-            "Accept": "application/json",
-            "Accept-Encoding": "gzip",
-            "User-Agent": "product-bff",
-        }
         own = self._contract.headers()
         overridden = {name.lower() for name, _ in own}
-        headers = [(name, value) for name, value in sent.items() if name.lower() not in overridden]
+        headers = [header for header in _HEADERS if header[0].lower() not in overridden]
         headers += own
         headers.append(("X-Request-Id", caller.request_id))
         headers.append(("traceparent", f"00-{caller.trace_id}-{self._new_span()}-{caller.trace_flags}"))

@@ -98,4 +98,3 @@ class Flights(Generic[T]):
         self._tasks.discard(task)
         if self._by_key.get((flight.key, flight.nonce)) is flight:
             self.end(flight)
-

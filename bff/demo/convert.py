@@ -48,9 +48,14 @@ def convert(dump: bytes) -> bytes:
 
 def _product(index: int, row: Row) -> Product:
     try:
-        original_price = _original_price(row.price, row.discount)
+        return _converted(row)
     except DecimalException as exc:
-        raise CatalogError(f"no price can be worked out from `discountPercentage` - at `$[{index}]`") from exc
+        raise CatalogError(f"`discountPercentage` cannot be undone - at `$[{index}]`") from exc
+    except ValueError as exc:
+        raise CatalogError(f"{exc} - at `$[{index}]`") from exc
+
+
+def _converted(row: Row) -> Product:
     return Product(
         sku_id=row.sku,
         name=row.title,
@@ -59,7 +64,7 @@ def _product(index: int, row: Row) -> Product:
         category=row.category,
         images=row.images,
         price=row.price,
-        original_price=original_price,
+        original_price=_original_price(row.price, row.discount),
         currency=CURRENCY,
         quantity=row.stock,
     )
@@ -83,9 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Convert the file FROM into the file TO; return 2 where FROM cannot be converted."""
     parser = argparse.ArgumentParser(prog="python -m bff.demo.convert", description=__doc__)
     parser.add_argument("source", metavar="FROM", type=Path, help="the dump: a JSON array of products")
-    parser.add_argument(
-        "target", metavar="TO", type=Path, help="the catalogue to write, for `bff demo --catalog`"
-    )
+    parser.add_argument("target", metavar="TO", type=Path, help="the catalogue to write, for `bff demo --catalog`")
     options = parser.parse_args(arguments)
     try:
         options.target.write_bytes(convert(options.source.read_bytes()))

@@ -43,9 +43,7 @@ class _Server(uvicorn.Server):
 def bind(host: str, port: int) -> list[socket.socket]:
     """Listen on the port and the next two, or any free ones for 0; raise PortTaken, keeping none."""
     with ExitStack() as undo:
-        sockets = [
-            undo.enter_context(_listening(host, port and port + offset)) for offset in range(len(PARTS))
-        ]
+        sockets = [undo.enter_context(_listening(host, port and port + offset)) for offset in range(len(PARTS))]
         undo.pop_all()
     return sockets
 
@@ -120,9 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except PortTaken as exc:
         print(exc, file=sys.stderr)
         return 1
-    sources = [
-        Source(name, catalog, delay_ms / 1000) for name, delay_ms in zip(PARTS, options.delays, strict=True)
-    ]
+    sources = [Source(name, catalog, delay_ms / 1000) for name, delay_ms in zip(PARTS, options.delays, strict=True)]
     uvloop.run(_run(sources, sockets, with_parent=options.with_parent))
     return 0
 

@@ -1,11 +1,11 @@
 """How a policy ends a call.
 
-    Refused              the call was not made
-    +-- CircuitOpen
-    +-- Overloaded       no slot: the queue was full, or the time was up before one came
-    TimeoutError
-    +-- AttemptTimeout   one attempt had its whole time and did not end
-    +-- DeadlineExceeded one attempt was cut short, because the time of the whole call was up
+Refused              the call was not made
++-- CircuitOpen
++-- Overloaded       no slot: the queue was full, or the time was up before one came
+TimeoutError
++-- AttemptTimeout   one attempt had its whole time and did not end
++-- DeadlineExceeded one attempt was cut short, because the time of the whole call was up
 """
 
 

@@ -41,5 +41,5 @@ def stack(*layers: Layer) -> Next:
     return proceed
 
 
-async def _innermost(call: Call) -> Any:
+async def _innermost(_: Call) -> Any:
     raise TypeError("the last layer makes the attempt by call.send and proceeds no further")

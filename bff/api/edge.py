@@ -1,0 +1,122 @@
+"""The outermost layer of both listeners: a request's context, its id on the answer, its line and its count."""
+
+from collections.abc import Callable
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from bff.api.context import Context, open_context
+from bff.api.disconnect import ClientLeft
+from bff.api.problems import problem
+from bff.resilience.stack import Clock
+
+CLIENT_LEFT = 499  # nginx's number for a client that did not wait; it is counted, and sent to nobody
+SLOW_SECONDS = 0.5
+
+log = structlog.get_logger("bff.access")
+Observer = Callable[[str, str, int, float], None]
+
+
+class Edge:
+    """A pure ASGI middleware. observed: takes route template, method, status and seconds."""
+
+    def __init__(
+        self, app: ASGIApp, clock: Clock, getrandbits: Callable[[int], int], observed: Observer, *, log_all: bool
+    ) -> None:
+        self._app = app
+        self._clock = clock
+        self._getrandbits = getrandbits
+        self._observed = observed
+        self._log_all = log_all
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request; one that breaks is a 500 without a word about how."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        context = open_context(scope, self._clock(), self._getrandbits)
+        answer = _Answer(send, context.caller.request_id)
+        try:
+            await self._app(scope, receive, answer)
+        except ClientLeft:
+            pass
+        except Exception as exc:
+            log.error("a request broke", request_id=context.caller.request_id, path=context.path, exc_info=exc)
+            if not answer.status:
+                await problem(scope, "internal", "It has been logged.")(scope, receive, answer)
+        finally:
+            self._done(scope, context, answer.status or CLIENT_LEFT)
+
+    def _done(self, scope: Scope, context: Context, status: int) -> None:
+        seconds = self._clock() - context.arrived
+        self._observed(_route(scope), context.method, status, seconds)
+        if self._log_all or status >= 500 or not context.complete or seconds >= SLOW_SECONDS:
+            log.info(
+                "request",
+                request_id=context.caller.request_id,
+                trace_id=context.caller.trace_id,
+                method=context.method,
+                path=context.path,
+                status=status,
+                seconds=round(seconds, 4),
+                complete=context.complete,
+            )
+
+
+def _route(scope: Scope) -> str:
+    """Return the template of the route that was taken; /openapi.json and its like are their own."""
+    if "route" in scope:
+        return str(scope["route"].path)
+    return str(scope["path"]) if "endpoint" in scope else "unmatched"
+
+
+class _Answer:
+    """Sends on, with the request's id on the head."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self.status = 0
+        self._send = send
+        self._request_id = request_id
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
+        await self._send(message)
+
+
+class HeadAsGet:
+    """HEAD is GET without the body, on every route; FastAPI knows it on none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a HEAD as the GET that it stands for."""
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+
+        async def head_only(message: Message) -> None:
+            if message["type"] == "http.response.body":
+                message = {**message, "body": b""}
+            await send(message)
+
+        as_get = {**scope, "method": "GET"}  # a copy: the server frames the answer by the method that was sent
+        await self._app(as_get, receive, head_only)
+        scope.update({key: as_get[key] for key in ("route", "endpoint") if key in as_get})
+
+
+class NoEncodedSlash:
+    """An encoded slash is no part of any path here: decoded, it would be taken for a separator."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 404 to a path with an encoded slash."""
+        if scope["type"] == "http" and b"%2f" in scope.get("raw_path", b"").lower():
+            await problem(scope, "route-unknown", "No route has an encoded slash.")(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)

@@ -1,0 +1,58 @@
+"""FastAPI's own refusals as problems: no route, wrong method, invalid parameters and bodies."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+
+from bff.api.problems import Kind, problem
+from bff.metrics import METHODS
+
+_MESSAGES = {
+    "string_pattern_mismatch": "must be 1 to 64 letters, digits, dots, underscores and hyphens, the first no sign",
+    "missing": "is needed",
+    "extra_forbidden": "is not known",
+    "json_invalid": "must be JSON",
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make every refusal of an app a problem."""
+    app.exception_handler(HTTPException)(_http)
+    app.exception_handler(RequestValidationError)(_invalid)
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    if error.status_code == 405:
+        allowed = ", ".join(_methods(request))
+        return problem(request.scope, "method-not-allowed", f"Allowed: {allowed}.", headers={"Allow": allowed})
+    if error.status_code == 413:
+        return problem(request.scope, "too-large", "At most 1 MiB is read.")
+    if error.status_code == 404:
+        return problem(request.scope, "route-unknown", "See /openapi.json for what there is.")
+    return problem(request.scope, "body-invalid", "The body could not be read.")
+
+
+async def _invalid(request: Request, error: RequestValidationError) -> Response:
+    in_path = any(item["loc"][0] == "path" for item in error.errors())
+    kind: Kind = "sku-invalid" if in_path else "body-invalid"
+    errors = [
+        {
+            "field": ".".join(str(step) for step in item["loc"][1:]) or "body",
+            "message": _MESSAGES.get(item["type"], item["msg"].removeprefix("Value error, ")),
+        }
+        for item in error.errors()
+    ]
+    return problem(request.scope, kind, "See errors.", errors=errors)
+
+
+def _methods(request: Request) -> list[str]:
+    """Return the methods of all routes of a path; the router itself looks at the first one alone."""
+    routes = request.app.router.routes
+    allowed = {
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in routes)
+    }
+    return sorted(allowed | {"HEAD"} if "GET" in allowed else allowed)

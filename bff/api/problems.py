@@ -1,0 +1,79 @@
+"""Errors as `application/problem+json` (RFC 9457), and the one table of failures to statuses."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import msgspec
+from starlette.responses import Response
+from starlette.types import Scope
+
+from bff.api.context import context_of
+from bff.product.parts import Reason
+
+Kind = Literal[
+    "product-unknown",
+    "route-unknown",
+    "method-not-allowed",
+    "sku-invalid",
+    "body-invalid",
+    "too-large",
+    "source-timeout",
+    "source-failed",
+    "source-unavailable",
+    "internal",
+]
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 1.0
+
+_STATUSES: dict[Kind, tuple[int, str]] = {
+    "product-unknown": (404, "There is no such product"),
+    "route-unknown": (404, "There is nothing here"),
+    "method-not-allowed": (405, "This is not done here"),
+    "too-large": (413, "The body is too large"),
+    "sku-invalid": (422, "This is no SKU"),
+    "body-invalid": (422, "The body is not as it must be"),
+    "internal": (500, "Something broke"),
+    "source-failed": (502, "A source that the page needs failed"),
+    "source-unavailable": (503, "A source that the page needs is not asked at present"),
+    "source-timeout": (504, "A source that the page needs did not answer in time"),
+}
+
+_FAILURES: dict[Reason, Kind] = {
+    "timeout": "source-timeout",
+    "unavailable": "source-failed",
+    "rejected": "source-failed",
+    "garbled": "source-failed",
+}
+
+
+def problem(
+    scope: Scope,
+    kind: Kind,
+    detail: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    **members: Any,
+) -> Response:
+    """Return the answer that an error is; nothing of it is ever stored by a cache."""
+    context = context_of(scope)
+    status, title = _STATUSES[kind]
+    body = {
+        "type": f"urn:bff:problem:{kind}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "instance": context.path,
+        "request_id": context.caller.request_id,
+        **members,
+    }
+    own = {"Cache-Control": "no-store"}
+    if status == 503:
+        own["Retry-After"] = str(max(1, math.ceil(RETRY_AFTER_SECONDS)))
+    return Response(msgspec.json.encode(body), status, {**own, **(headers or {})}, MEDIA_TYPE)
+
+
+def kind_of(reason: Reason) -> Kind:
+    """Return what a page's failure is, by the reason for which a source is missing."""
+    return _FAILURES.get(reason, "source-unavailable")

@@ -1,0 +1,86 @@
+"""The public listener's application."""
+
+from collections.abc import Callable
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+import bff
+from bff.api import errors
+from bff.api.edge import HeadAsGet, NoEncodedSlash
+from bff.api.products import Products
+from bff.api.schema import Problem
+
+CORS_SECONDS = 600
+CORS_METHODS = ("GET", "HEAD")
+CORS_REQUEST_HEADERS = (
+    "If-None-Match",
+    "X-Client",
+    "X-Request-Id",
+    "X-Request-Timeout-Ms",
+    "traceparent",
+    "tracestate",
+)
+CORS_EXPOSED = (
+    "ETag",
+    "Retry-After",
+    "X-Request-Id",
+    "Cache-Status",
+    "Server-Timing",
+    "Location",
+    "Idempotent-Replayed",
+    "Date",
+    "Age",
+)
+
+
+class Cors(CORSMiddleware):
+    """Starlette's, but a preflight is 204: a browser reads its headers, and nobody its text."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Answer a preflight; one that is not allowed lacks the header that would allow it."""
+        answer = super().preflight_response(request_headers)
+        kept = {name: value for name, value in answer.headers.items() if not name.startswith("content-")}
+        return Response(status_code=204, headers=kept)
+
+
+def public_app(
+    products: Products, origins: tuple[str, ...], edge: Callable[[ASGIApp], ASGIApp], *, docs: bool = False
+) -> ASGIApp:
+    """Return the application of the public listener. docs: whether /docs is there."""
+    app = FastAPI(
+        title="Product-detail BFF",
+        version=bff.__version__,
+        description=bff.__doc__ or "",
+        docs_url="/docs" if docs else None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    errors.install(app)
+    app.include_router(products.router())
+    _describe_problems(app)
+    served: ASGIApp = HeadAsGet(NoEncodedSlash(app))
+    if origins:
+        served = Cors(
+            served,
+            allow_origins=origins,
+            allow_methods=CORS_METHODS,
+            allow_headers=CORS_REQUEST_HEADERS,
+            expose_headers=CORS_EXPOSED,
+            max_age=CORS_SECONDS,
+        )
+    return edge(served)
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Add the one schema that no response model names to the OpenAPI document."""
+    document = app.openapi()
+    schema = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = document["components"]["schemas"]
+    schemas |= schema.pop("$defs", {})
+    schemas["Problem"] = schema
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)

@@ -1,0 +1,37 @@
+"""`bff check`: reach every upstream once, as the service itself would."""
+
+import asyncio
+from collections.abc import Callable
+
+from bff.product.parts import SOURCES, SourceName
+from bff.settings import Settings
+from bff.wiring import source_client
+from clients.errors import UpstreamError
+from clients.source import Caller
+
+SKU = "bff-check"
+_CALLER = Caller(request_id=SKU, trace_id="0" * 31 + "1")
+
+
+async def reach_all(settings: Settings, say: Callable[[str], None]) -> bool:
+    """Ask every source for a SKU that hardly exists, say a line of each, and return whether all are well."""
+    results = await asyncio.gather(*(_reach(name, settings) for name in SOURCES))
+    for name, (well, found) in zip(SOURCES, results, strict=True):
+        say(f"{name}: {'ok' if well else 'failed'}, {found}")
+    return all(well for well, _ in results)
+
+
+async def _reach(name: SourceName, settings: Settings) -> tuple[bool, str]:
+    own = getattr(settings, name)
+    seconds = settings.attempt_seconds(own)
+    source = source_client(name, own)
+    try:
+        async with asyncio.timeout(seconds):
+            status = await source.reach(SKU, _CALLER, seconds)
+    except TimeoutError:
+        return False, f"no answer within {seconds:g} s"
+    except UpstreamError as exc:
+        return False, f"{type(exc).__name__.lower()}: {exc.__cause__ or exc}"
+    finally:
+        await source.aclose()
+    return status == 200 or status in own.not_found_status, f"status {status}"

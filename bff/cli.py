@@ -1,0 +1,126 @@
+"""The command line: serve, demo, check. Exit 2 for settings that are refused, 1 for a port that is taken."""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+import uvloop
+
+from bff import check as checks
+from bff import logs
+from bff.demo import screen
+from bff.demo.launch import SourcesFailed, sample_sources
+from bff.environment import SettingsRefused, load
+from bff.serve import PortTaken, serve
+from bff.settings import Settings
+
+SOURCES_PORT = 8101
+
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+Host = Annotated[str | None, typer.Option(help="Instead of BFF_HOST.")]
+Port = Annotated[str | None, typer.Option(help="Instead of BFF_PORT; 0 takes a free one.")]
+AdminHost = Annotated[str | None, typer.Option(help="Instead of BFF_ADMIN_HOST.")]
+AdminPort = Annotated[str | None, typer.Option(help="Instead of BFF_ADMIN_PORT; 0 takes a free one.")]
+
+
+@app.command("serve")
+def serve_command(
+    host: Host = None, port: Port = None, admin_host: AdminHost = None, admin_port: AdminPort = None
+) -> None:
+    """Run the service, configured by the environment, in one process."""
+    settings = _settings(_overridden(os.environ, host, port, admin_host, admin_port))
+    try:
+        uvloop.run(serve(settings, _announce))
+    except PortTaken as exc:
+        _end(1, str(exc))
+
+
+@app.command()
+def demo(
+    catalog: Annotated[Path | None, typer.Option(help="A catalogue file instead of the sample.")] = None,
+    sources_port: Annotated[
+        int, typer.Option(min=0, max=65533, help="Of the info service, and the two after it; 0 takes free ones.")
+    ] = SOURCES_PORT,
+    delays: Annotated[
+        str, typer.Option(help="Milliseconds that info, price and stock take to answer.")
+    ] = "500,300,200",
+    host: Host = None,
+    port: Port = None,
+    admin_host: AdminHost = None,
+    admin_port: AdminPort = None,
+) -> None:
+    """Run sample info, price and stock services, and the service in front of them over real HTTP."""
+    environ = _overridden(os.environ, host, port, admin_host, admin_port)
+    try:
+        uvloop.run(_demo(environ, sources_port, catalog, _milliseconds(delays)))
+    except (PortTaken, SourcesFailed) as exc:
+        _end(1, str(exc))
+    except KeyboardInterrupt:  # before the service took signals over
+        _end(130, "interrupted")
+
+
+@app.command()
+def check(
+    *, settings_only: Annotated[bool, typer.Option("--settings", help="Look at the settings alone.")] = False
+) -> None:
+    """Validate the settings and reach every upstream."""
+    settings = _settings(os.environ)
+    print("settings: ok")
+    if not settings_only and not uvloop.run(checks.reach_all(settings, print)):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+async def _demo(environ: Mapping[str, str], port: int, catalog: Path | None, delays: tuple[int, int, int]) -> None:
+    async with sample_sources(port, catalog, delays) as urls:
+        templates = {f"BFF_{name.upper()}__URL": f"{url}/{name}/{{sku}}" for name, url in urls.items()}
+        settings = _settings({**environ, **templates})
+
+        def announce(public: str, admin: str) -> None:
+            _announce(public, admin)
+            print(screen.text(public, admin, urls, delays, sample=catalog is None), flush=True)
+
+        await serve(settings, announce, docs=True)
+
+
+def _overridden(
+    environ: Mapping[str, str], host: str | None, port: str | None, admin_host: str | None, admin_port: str | None
+) -> dict[str, str]:
+    options = {"BFF_HOST": host, "BFF_PORT": port, "BFF_ADMIN_HOST": admin_host, "BFF_ADMIN_PORT": admin_port}
+    return {**environ, **{name: value for name, value in options.items() if value is not None}}
+
+
+def _milliseconds(text: str) -> tuple[int, int, int]:
+    numbers = text.split(",")
+    if len(numbers) != 3 or not all(number.isascii() and number.isdigit() for number in numbers):
+        _end(2, "--delays: must be three whole numbers, such as 500,300,200")
+    info, price, stock = map(int, numbers)
+    return info, price, stock
+
+
+def _settings(environ: Mapping[str, str]) -> Settings:
+    try:
+        settings = load(environ)
+    except SettingsRefused as exc:
+        _end(2, str(exc))
+    logs.configure(settings.log.level, settings.log.format)
+    return settings
+
+
+def _announce(public: str, admin: str) -> None:
+    print(f"public {public}\nadmin {admin}", flush=True)
+
+
+def _end(code: int, message: str) -> NoReturn:
+    print(message, file=sys.stderr, flush=True)
+    raise typer.Exit(code)

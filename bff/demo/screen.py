@@ -1,0 +1,27 @@
+"""What `bff demo` says once it runs."""
+
+
+def text(public: str, admin: str, sources: dict[str, str], delays_ms: tuple[int, int, int], *, sample: bool) -> str:
+    """Return the start screen. sample: whether the built-in catalogue is served."""
+    page = f"{public}/api/v1/products/1001"
+    faults = f"{sources['price']}/_faults"
+    running = "\n".join(
+        f"  {name:<6} {url}/{name}/{{sku}}  answers after {delay} ms"
+        for (name, url), delay in zip(sources.items(), delays_ms, strict=True)
+    )
+    products = "1001 to 1032, and G0, G1, G2 … without end" if sample else "those of your catalogue"
+    return f"""
+The product-detail BFF, in front of three sample services:
+
+{running}
+
+Open   {public}/docs
+Ask    curl -i {page}      (again: from the cache)
+       curl -i {public}/api/v1/products/agg/1001  (the view is logged, see var/views)
+Break  curl -X PUT {faults} -d '{{"hang": true}}'     (or delay_ms, error_rate, garbage)
+Mend   curl -X PUT {faults} -d '{{}}'
+Watch  {admin}/sources
+       {admin}/metrics
+
+Products: {products}. Ctrl-C stops everything.
+"""

@@ -1,0 +1,144 @@
+"""How the text of a setting is read: strictly, so that a slip of the pen is refused and never guessed at."""
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_settings import NoDecode
+
+from clients.shape import Pointer
+
+_WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
+_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
+_MINOR = re.compile(r"minor:(0|[1-9]|1[0-9]|20)", re.ASCII)
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FIELD_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
+_URL = re.compile(r"[\x21-\x7e]+")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
+_MANAGED_HEADERS = frozenset(
+    {"x-request-id", "x-request-timeout-ms", "traceparent", "tracestate", "accept-encoding", "content-length"}
+    | {"transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"}
+)
+
+
+def _whole(text: Any) -> Any:
+    if isinstance(text, str) and not _WHOLE.fullmatch(text):
+        raise ValueError("must be a whole number, written in digits")
+    return text
+
+
+def _decimal(text: Any) -> Any:
+    if isinstance(text, str) and not _DECIMAL.fullmatch(text):
+        raise ValueError("must be a number, 0 or more, written in digits")
+    return text
+
+
+def _flag(text: Any) -> Any:
+    if isinstance(text, str) and text not in ("true", "false"):
+        raise ValueError("must be true or false")
+    return text == "true" if isinstance(text, str) else text
+
+
+def _json(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise ValueError("must be JSON") from None  # the cause quotes the value
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise ValueError("must be a URL of printable ASCII characters")
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError:
+        raise ValueError("must be a URL with a valid host and port") from None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        raise ValueError("must be an http:// or https:// URL with a host")
+    if parts.username is not None or parts.fragment:
+        raise ValueError("must have no user name and no fragment; credentials belong in the headers")
+    if "{sku}" not in parts.path + parts.query or "{sku}" in parts.netloc:
+        raise ValueError("must hold {sku} in its path or query")
+    if re.search(r"[{}]", text.replace("{sku}", "")):
+        raise ValueError("must hold no placeholder but {sku}")
+    return text
+
+
+def headers(value: Any) -> tuple[tuple[str, str], ...]:
+    """Check the headers that are sent to a source: a JSON object of names and values."""
+    if not isinstance(value, dict):
+        raise ValueError("must be a JSON object of header names and values")
+    for name, text in value.items():
+        if not _TOKEN.fullmatch(name) or not isinstance(text, str) or not _FIELD_VALUE.fullmatch(text):
+            raise ValueError("must hold header names and printable ASCII values")
+        if name.lower() in _MANAGED_HEADERS:
+            raise ValueError(f"must not hold {name}, which the service sets by itself")
+    return tuple(value.items())
+
+
+def headers_in(path: Path) -> tuple[tuple[str, str], ...]:
+    """Read such headers from a file; ValueError where it holds none."""
+    try:
+        return headers(_json(path.read_text("utf-8")))
+    except (OSError, UnicodeError):
+        raise ValueError("must name a readable file") from None
+
+
+def _pointer(text: Any) -> Any:
+    return Pointer.parse(text) if isinstance(text, str) else text
+
+
+def _pointers(value: Any) -> dict[str, Pointer]:
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ValueError("must be a JSON object of field names and JSON pointers")
+    return {name: Pointer.parse(text) for name, text in value.items()}
+
+
+def _statuses(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text
+    numbers = text.split(",")
+    if not all(re.fullmatch(r"[45][0-9]{2}", number, re.ASCII) for number in numbers):
+        raise ValueError("must be a comma list of statuses from 400 to 599")
+    return frozenset(int(number) for number in numbers)
+
+
+def _amounts(text: str) -> str:
+    if text not in ("number", "string") and not _MINOR.fullmatch(text):
+        raise ValueError("must be number, string or minor:N, N from 0 to 20")
+    return text
+
+
+def _origins(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) and _ORIGIN.fullmatch(item) for item in value):
+        raise ValueError("must be a JSON list of origins such as https://shop.example")
+    return tuple(value)
+
+
+def _file(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError("must name a readable file")
+    return path
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+Count = Annotated[Whole, Field(gt=0)]
+Port = Annotated[Whole, Field(le=65535)]
+Seconds = Annotated[float, BeforeValidator(_decimal), Field(gt=0)]
+SecondsOrZero = Annotated[float, BeforeValidator(_decimal), Field(ge=0)]
+Share = Annotated[float, BeforeValidator(_decimal), Field(ge=0, le=1)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+SkuUrl = Annotated[str, AfterValidator(_url)]
+Headers = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(lambda text: headers(_json(text)))]
+ItemPointer = Annotated[Pointer, BeforeValidator(_pointer)]
+FieldMap = Annotated[dict[str, Pointer], NoDecode, BeforeValidator(lambda text: _pointers(_json(text)))]
+Statuses = Annotated[frozenset[int], NoDecode, BeforeValidator(_statuses)]
+Amounts = Annotated[str, AfterValidator(_amounts)]
+Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda text: _origins(_json(text)))]
+File = Annotated[Path, AfterValidator(_file)]
