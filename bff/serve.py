@@ -5,15 +5,17 @@ import contextlib
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
 from bff.settings import Settings
-from bff.wiring import build
+from bff.wiring import Service, build
 
 BACKLOG = 2048
+ADMIN_GRACE_SECONDS = 1.0
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps its side, so that it is the proxy that closes
 
 log = structlog.get_logger(__name__)
@@ -54,8 +56,8 @@ class Listener(uvicorn.Server):
     async def listening(self) -> AsyncIterator[None]:
         """Listen while the body runs; afterwards requests in flight get their grace."""
         task = asyncio.get_running_loop().create_task(self.serve(sockets=[self.sock]))
-        while not self.started and not task.done():
-            await asyncio.sleep(0.005)  # noqa: ASYNC110 - uvicorn has a flag for it and no event
+        while not self.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag for it and no event
+            await asyncio.sleep(0.005)
         try:
             yield
         finally:
@@ -88,8 +90,18 @@ def url(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"http://{host}:{port}"
 
 
-async def serve(settings: Settings, announce: Callable[[str, str], None], *, docs: bool = False) -> None:
-    """Serve until SIGTERM or SIGINT. announce: told the public and the admin URL once both listen.
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that listens, and where."""
+
+    service: Service
+    public_url: str
+    admin_url: str
+
+
+@contextlib.asynccontextmanager
+async def running(settings: Settings, *, docs: bool = False) -> AsyncIterator[Running]:
+    """Serve while the body runs, then drain: readiness, public listener, requests, views, admin listener.
 
     Raises PortTaken before anything is answered.
     """
@@ -97,21 +109,30 @@ async def serve(settings: Settings, announce: Callable[[str, str], None], *, doc
         public = sockets.enter_context(bind(settings.host, settings.port, "BFF_PORT"))
         admin = sockets.enter_context(bind(settings.admin_host, settings.admin_port, "BFF_ADMIN_PORT"))
         service = build(settings, docs=docs)
-        stop = _stop_on_signals()
-        lag = asyncio.get_running_loop().create_task(service.watch_loop_lag())
-        shipping = asyncio.get_running_loop().create_task(service.shipper.run())
-        async with Listener(service.admin, admin, 1.0).listening():
+        loop = asyncio.get_running_loop()
+        lag = loop.create_task(service.watch_loop_lag())
+        shipping = loop.create_task(service.shipper.run())
+        async with Listener(service.admin, admin, ADMIN_GRACE_SECONDS).listening():
             async with Listener(service.public, public, settings.grace_seconds).listening():
                 service.readiness.ready = True
-                announce(url(public), url(admin))
-                await stop.wait()
-                service.readiness.ready = False
-                log.info("draining")
+                try:
+                    yield Running(service, url(public), url(admin))
+                finally:
+                    service.readiness.ready = False
+                    log.info("draining")
             service.shipper.stop()
             await shipping
             lag.cancel()
             await service.aclose()
     log.info("stopped")
+
+
+async def serve(settings: Settings, announce: Callable[[str, str], None], *, docs: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT. announce: told the public and the admin URL once both listen."""
+    stop = _stop_on_signals()
+    async with running(settings, docs=docs) as service:
+        announce(service.public_url, service.admin_url)
+        await stop.wait()
 
 
 def _stop_on_signals() -> asyncio.Event:

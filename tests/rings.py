@@ -92,9 +92,7 @@ class Apt:
         # The output is kept back: it is the package manager's own, hosts and all.
         env = {**os.environ, "PATH": self.path}
         try:
-            subprocess.run(
-                command, cwd=cwd, env=env, check=True, capture_output=True, timeout=self.timeout_seconds
-            )
+            subprocess.run(command, cwd=cwd, env=env, check=True, capture_output=True, timeout=self.timeout_seconds)
         except (OSError, subprocess.SubprocessError) as exc:
             raise Unfetched(command[0]) from exc
 

@@ -9,7 +9,11 @@ def text(public: str, admin: str, sources: dict[str, str], delays_ms: tuple[int,
         f"  {name:<6} {url}/{name}/{{sku}}  answers after {delay} ms"
         for (name, url), delay in zip(sources.items(), delays_ms, strict=True)
     )
-    products = "1001 to 1032, and G0, G1, G2 … without end" if sample else "those of your catalogue"
+    products = (
+        "1001, 1002, TEA-0102, BOO-8001.hc … (34 in all), and G0, G1, G2 … without end"
+        if sample
+        else "those of your catalogue"
+    )
     return f"""
 The product-detail BFF, in front of three sample services:
 

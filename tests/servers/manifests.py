@@ -105,9 +105,7 @@ def no_rights(manifests: Manifests) -> None:
 
 def the_view_log_fits_its_volume(manifests: Manifests) -> None:
     given = settings(manifests)
-    [mount] = [
-        one for one in container(manifests)["volumeMounts"] if one["mountPath"] == given["BFF_DATA_DIR"]
-    ]
+    [mount] = [one for one in container(manifests)["volumeMounts"] if one["mountPath"] == given["BFF_DATA_DIR"]]
     [volume] = [one for one in pod(manifests)["volumes"] if one["name"] == mount["name"]]
     most = int(given["BFF_VIEW_LOG__MAX_BYTES"]) + VIEW_LOG_FILE_BYTES
     assert most <= size(volume["emptyDir"]["sizeLimit"])

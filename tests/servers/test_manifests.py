@@ -39,7 +39,7 @@ def bff_check(environment: Mapping[str, str], cwd: Path) -> tuple[int, str]:
 
 
 def known_settings() -> set[str]:
-    from bff.settings import setting_names  # here, so that the other rules are told without the service
+    from bff.environment import setting_names  # here, so that the other rules are told without the service
 
     return set(setting_names())
 
@@ -107,9 +107,7 @@ def test_the_service_accepts_its_settings(manifests: Manifests, tmp_path: Path) 
 
 
 def test_control_the_service_refuses_a_setting_it_does_not_know(manifests: Manifests, tmp_path: Path) -> None:
-    code, said = bff_check(
-        {**rules.settings(manifests), "BFF_PORT_8000_TCP": "tcp://10.0.0.1:8000"}, tmp_path
-    )
+    code, said = bff_check({**rules.settings(manifests), "BFF_PORT_8000_TCP": "tcp://10.0.0.1:8000"}, tmp_path)
     assert code in {1, 2}
     assert "BFF_PORT_8000_TCP" in said
 

@@ -170,9 +170,7 @@ def test_what_is_generated_is_always_the_same_and_could_be_listed(number: int) -
         fields |= json.loads(catalog.part(source, sku) or b"", parse_float=Decimal)
     assert -fields["price"].as_tuple().exponent == 2
     assert fields.get("original_price", Decimal("Infinity")) > fields["price"]
-    catalog_of(
-        {name: float(value) if isinstance(value, Decimal) else value for name, value in fields.items()}
-    )
+    catalog_of({name: float(value) if isinstance(value, Decimal) else value for name, value in fields.items()})
 
 
 def test_a_listed_product_comes_before_a_generated_one() -> None:
@@ -210,9 +208,7 @@ def test_a_dumped_price_is_copied_digit_for_digit(price: str) -> None:
         ("12345678901234567890123456789012345678.90", "50", "24691357802469135780246913578024691357.80"),
     ],
 )
-def test_the_discount_is_undone_and_rounded_half_up_to_cents(
-    price: str, discount: str, original: str
-) -> None:
+def test_the_discount_is_undone_and_rounded_half_up_to_cents(price: str, discount: str, original: str) -> None:
     assert converted(dump(price, discount))["original_price"] == original
 
 

@@ -74,9 +74,7 @@ def test_an_unknown_ring_is_named_and_nothing_runs(root: Path, capfd: pytest.Cap
 
 
 @pytest.mark.parametrize("arguments", [(), ("",), (",",), ("--", "-x")])
-def test_no_ring_at_all_is_misuse(
-    root: Path, arguments: tuple[str, ...], capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_no_ring_at_all_is_misuse(root: Path, arguments: tuple[str, ...], capfd: pytest.CaptureFixture[str]) -> None:
     assert run(root, *arguments) == 2
     assert "usage:" in capfd.readouterr().err
 
@@ -118,9 +116,7 @@ def test_the_tests_find_what_was_unpacked(root: Path) -> None:
     assert run(root, "servers", shop=Shop(stock=["spade-client", "rake"])) == 0
 
 
-def test_a_missing_tool_stops_every_ring_and_says_which_can_run(
-    root: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missing_tool_stops_every_ring_and_says_which_can_run(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(root, "unit,servers,service", shop=Shop(stock=["spade-client"])) == 1
     out, err = capfd.readouterr()
     assert err.splitlines() == [
@@ -135,9 +131,7 @@ def test_where_no_ring_can_run_none_is_suggested(root: Path, capfd: pytest.Captu
     assert "make test" not in capfd.readouterr().err
 
 
-def test_a_package_without_its_program_is_a_missing_tool(
-    root: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_package_without_its_program_is_a_missing_tool(root: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert run(root, "servers", shop=Shop(stock=["spade-client", "rake"], broken=True)) == 1
     assert "spade is missing" in capfd.readouterr().err
 
@@ -176,9 +170,7 @@ def apt(tmp_path: Path, apt_get: str | None) -> tuple[Apt, Path]:
     tools = tmp_path / "coreutils"  # what the scripts use, without the machine's own apt-get
     tools.mkdir()
     for name in ("dirname", "mkdir"):
-        (tools / name).symlink_to(
-            next(p for p in map(Path, ("/bin", "/usr/bin")) if (p / name).exists()) / name
-        )
+        (tools / name).symlink_to(next(p for p in map(Path, ("/bin", "/usr/bin")) if (p / name).exists()) / name)
     return Apt(tmp_path / "private", os.pathsep.join(map(str, (bin_dir, tools)))), bin_dir / "notes"
 
 
@@ -192,12 +184,8 @@ def test_apt_uses_the_machines_lists_where_they_serve(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("update", ["exit 0", "exit 100"])
-def test_apt_without_lists_fetches_its_own_and_a_half_failed_update_is_enough(
-    tmp_path: Path, update: str
-) -> None:
-    fetch, notes = apt(
-        tmp_path, f"case $* in download*) exit 100;; *update) {update};; *) : > tool.deb;; esac"
-    )
+def test_apt_without_lists_fetches_its_own_and_a_half_failed_update_is_enough(tmp_path: Path, update: str) -> None:
+    fetch, notes = apt(tmp_path, f"case $* in download*) exit 100;; *update) {update};; *) : > tool.deb;; esac")
     fetch(TABLE.tools["spade"], tmp_path / "into")
     plain, updated, download, _ = notes.read_text().splitlines()
     assert plain == "download spade-client"
