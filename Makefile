@@ -3,33 +3,66 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
-RINGS ?= unit,service,contract,servers
-PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes
-
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --upgrade
+ALL_RINGS := unit,service,contract,servers
+RINGS ?= $(ALL_RINGS)
+PEERS := .tools/bench
 
-.PHONY: run setup setup-dev test check lint format lock check-catalog bench clean
+.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog bench lock clean
 
-run: setup ## sample services, the BFF in front of them, and what to open
-	@$(BIN)/bff demo
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: $(VENV)/.runtime ## a virtual environment with what the service needs
+run: setup ## sample services, the BFF in front of them, and what to try
+	@exec $(BIN)/bff demo
 
-setup-dev: $(VENV)/.dev ## the same and what its tests need
+test: setup-dev ## lint, types and all tests; RINGS=unit,service asks for less
+	@$(MAKE) --no-print-directory lint
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m tests.rings $(RINGS)
+	@$(BIN)/coverage combine -q
+	@$(BIN)/coverage report $(if $(filter $(ALL_RINGS),$(RINGS)),,--fail-under=0)
+
+check: test ## the same; what CI runs
+
+lint: setup-dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check -q
+	@$(BIN)/mypy
+
+format: setup-dev ## put every file into the house format
+	@$(BIN)/ruff check --fix -q
+	@$(BIN)/ruff format -q
+
+check-catalog: setup ## every product of FILE=... through the whole path, compared to the last digit
+	@test -n "$(FILE)" || { echo "name a catalogue: make check-catalog FILE=..." >&2; exit 2; }
+	@BFF_LOG__LEVEL=warning $(BIN)/python -m bff.demo.verify "$(FILE)"
+
+convert-catalog: setup ## FROM=... (a DummyJSON dump) TO=... (a catalogue)
+	@$(BIN)/python -m bff.demo.convert "$(FROM)" "$(TO)"
+
+setup: $(VENV)/.runtime ## .venv with what the service needs
+
+setup-dev: $(VENV)/.dev
 
 $(VENV)/.runtime: requirements.txt pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one: make PYTHON=..." >&2; exit 1; }
-	@echo "setting up $(VENV) (once, with $(PYTHON))"
+	@echo "setting up $(VENV) with $(PYTHON); this happens once"
 	@$(PYTHON) -m venv $(VENV)
-	@$(PIP) -r requirements.txt
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes -r requirements.txt
+	@$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@echo "adding what the tests need"
-	@$(PIP) -r requirements-dev.txt
+	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-lock: setup-dev ## both lock files anew, from pyproject.toml
+lock: setup-dev ## the lock files anew, from pyproject.toml and benchmarks/requirements.in
 	@$(BIN)/uv pip compile pyproject.toml --extra build $(COMPILE) --output-file requirements.txt
 	@$(BIN)/uv pip compile pyproject.toml --extra build --extra dev $(COMPILE) --output-file requirements-dev.txt
+	@$(BIN)/uv pip compile benchmarks/requirements.in $(COMPILE) --output-file benchmarks/requirements.txt
+
+clean: ## remove what was made here
+	rm -rf $(VENV) .tools .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -65,7 +65,7 @@ async def upstream(script: Script) -> AsyncIterator[Upstream]:
             writer.close()
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
-    playing = Upstream("http://127.0.0.1:%d" % server.sockets[0].getsockname()[1], script)
+    playing = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", script)
     try:
         yield playing
     finally:

@@ -2,7 +2,6 @@
 
 import asyncio
 import selectors
-from typing import Any
 
 
 class _Jumping(selectors.DefaultSelector):

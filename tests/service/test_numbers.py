@@ -1,0 +1,151 @@
+"""The numbers that are counts: what hostile traffic costs the circuits, the retries, the slots and the cache.
+
+What is measured by a clock or in bytes is in benchmarks/numbers.
+"""
+
+import asyncio
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.harness import SOURCES, Bff, bff
+from tests.upstreams import Script, Seen, after, always, hang, parts
+
+CLIENTS = 50
+IMPATIENT = 10_000
+LEAVING = 2_000
+PATIENCE = {"deadline_seconds": 10}  # a busy machine must not look like a slow upstream
+ATTEMPT = {f"{name}__attempt_timeout_seconds": 10 for name in SOURCES}
+NEVER = 1_000_000
+LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+
+
+async def ask(url: str, skus: Iterable[str], header: str = "", clients: int = CLIENTS) -> Counter[int]:
+    """Ask for pages, each client one after the other over a connection of its own, and count the statuses."""
+    left, statuses = iter(skus), Counter[int]()
+
+    async def client() -> None:
+        reader, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+        for sku in left:
+            writer.write(f"GET /api/v1/products/{sku} HTTP/1.1\r\nHost: b\r\n{header}\r\n".encode())
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = LENGTH.search(head)
+            assert length is not None
+            await reader.readexactly(int(length[1]))
+            statuses[int(head.split(b" ", 2)[1])] += 1
+        writer.close()
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return statuses
+
+
+def skus(count: int, prefix: str = "S") -> Iterator[str]:
+    return (f"{prefix}{number}" for number in range(count))
+
+
+async def asked(service: Bff, source: str) -> Counter[str]:
+    """How many attempts there were at each SKU of a source."""
+    return Counter(seen.sku for seen in getattr(service, source).seen)
+
+
+async def settled(condition: Callable[[], bool]) -> None:
+    """Wait until it holds; what never does is a leak."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for is the absence of things
+            await asyncio.sleep(0.01)
+
+
+# Callers without time
+
+
+async def test_callers_without_time_open_no_circuit_and_spend_no_retry() -> None:
+    slow = {name: after(0.2, parts(name)) for name in SOURCES}
+    async with bff(**slow, **PATIENCE, **ATTEMPT) as service:
+        statuses = await ask(service.run.public_url, skus(IMPATIENT), "X-Request-Timeout-Ms: 1\r\n")
+        assert statuses.total() == IMPATIENT
+        assert set(statuses) <= {503, 504}  # out of time, or out of slots
+        for name, state in (await service.admin("/sources")).json.items():
+            assert state["circuit"] == "closed"
+            assert state["retry_budget"]["left"] >= 10  # the floor, and a share of the questions
+            assert max((await asked(service, name)).values()) == 1  # nothing was asked twice
+            assert await service.metric("bff_upstream_attempts_total", source=name, outcome="timeout") == 0
+
+
+async def test_control_sources_without_time_open_their_circuits_and_spend_retries() -> None:
+    slow = {name: after(0.4, parts(name)) for name in SOURCES}
+    short = {f"{name}__attempt_timeout_seconds": 0.1 for name in SOURCES}
+    async with bff(**slow, **short) as service:
+        await ask(service.run.public_url, skus(200))
+        for name, state in (await service.admin("/sources")).json.items():
+            assert state["circuit"] == "open"
+            assert max((await asked(service, name)).values()) == 2
+
+
+# Clients that leave
+
+
+async def leave(url: str, pages: Iterable[str], arrived: defaultdict[str, asyncio.Event]) -> None:
+    """Ask for pages and leave without an answer: every other time once a source was asked, else at once."""
+    left = enumerate(pages)
+
+    async def client() -> None:
+        for number, sku in left:
+            _, writer = await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+            writer.write(f"GET /api/v1/products/{sku} HTTP/1.1\r\nHost: b\r\n\r\n".encode())
+            if number % 2:
+                await arrived[sku].wait()
+            writer.transport.abort()
+
+    await asyncio.gather(*(client() for _ in range(CLIENTS)))
+
+
+def held(arrived: defaultdict[str, asyncio.Event]) -> Script:
+    async def script(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        arrived[seen.sku].set()
+        await hang(seen, writer)
+
+    return script
+
+
+def holds(service: Bff) -> dict[str, int]:
+    """What the service holds for pages under way, and the connections that its sources see."""
+    connections = sum(getattr(service, name).open_connections for name in SOURCES)
+    return {
+        "tasks": len(asyncio.all_tasks()),
+        "flights": len(service.service.cache.flights),
+        "connections": connections,
+    }
+
+
+@pytest.mark.parametrize(("slots", "queue"), [(64, 256), (2, 1000)])
+async def test_clients_that_leave_take_everything_with_them(slots: int, queue: int) -> None:
+    arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+    narrow = {f"{name}__{setting}": value for name in SOURCES for setting, value in [("concurrency", slots), ("queue", queue)]}
+    async with bff(**dict.fromkeys(SOURCES, held(arrived)), **PATIENCE, **ATTEMPT, **narrow) as service:
+        before = holds(service)
+        await leave(service.run.public_url, skus(LEAVING), arrived)
+        await settled(lambda: holds(service) == before)
+        state = (await service.admin("/sources")).json
+        assert {(source["in_flight"], source["waiting"]) for source in state.values()} == {(0, 0)}
+        assert {source["circuit"] for source in state.values()} == {"closed"}
+        for name in SOURCES:
+            getattr(service, name).script = parts(name)
+        assert await ask(service.run.public_url, skus(100)) == {200: 100}
+
+
+async def test_control_clients_that_stay_hold_a_slot_a_task_and_a_connection_each() -> None:
+    arrived: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)
+    async with bff(**dict.fromkeys(SOURCES, held(arrived)), **PATIENCE, **ATTEMPT) as service:
+        before = holds(service)
+        staying = asyncio.ensure_future(ask(service.run.public_url, skus(CLIENTS)))
+        await settled(lambda: holds(service)["connections"] == before["connections"] + 3 * CLIENTS)
+        assert holds(service)["flights"] == before["flights"] + 3 * CLIENTS
+        assert holds(service)["tasks"] > before["tasks"] + 3 * CLIENTS
+        state = (await service.admin("/sources")).json
+        assert {source["in_flight"] for source in state.values()} == {CLIENTS}
+        staying.cancel()
+        await asyncio.wait({staying})
+        await settled(lambda: holds(service) == before)
