@@ -14,7 +14,8 @@ from bff import logs
 from bff.demo import screen
 from bff.demo.launch import SourcesFailed, sample_sources
 from bff.environment import SettingsRefused, load
-from bff.serve import PortTaken, serve
+from bff.listener import PortTaken
+from bff.serve import serve
 from bff.settings import Settings
 
 SOURCES_PORT = 8101

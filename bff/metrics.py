@@ -139,4 +139,7 @@ class _Sources(Collector):
 def _outcome(attempt: Attempt) -> str:
     if attempt.error is None:
         return "not_found" if attempt.result is None else "ok"
-    return next((outcome for kinds, outcome in _OUTCOMES if isinstance(attempt.error, kinds)), "cancelled")
+    for kinds, outcome in _OUTCOMES:
+        if isinstance(attempt.error, kinds):
+            return outcome
+    return "unavailable" if isinstance(attempt.error, Exception) else "cancelled"

@@ -66,7 +66,8 @@ class Connection(asyncio.Protocol):
 
         Raises ConnectionFailed, Malformed or TooLarge; the connection is closed then, and when cancelled.
         """
-        assert self._transport is not None, "not connected"
+        if self.closed or self._transport is None:  # between being connected, or taken from the pool, and now
+            raise ConnectionFailed("closed", answered=False)
         exchange = self._exchange = _Exchange(asyncio.get_running_loop().create_future(), max_bytes)
         self._transport.write(request)
         try:

@@ -1,6 +1,5 @@
 """Errors as `application/problem+json` (RFC 9457), and the one table of failures to statuses."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -25,7 +24,7 @@ Kind = Literal[
 ]
 
 MEDIA_TYPE = "application/problem+json"
-RETRY_AFTER_SECONDS = 1.0
+RETRY_AFTER_SECONDS = 1
 
 _STATUSES: dict[Kind, tuple[int, str]] = {
     "product-unknown": (404, "There is no such product"),
@@ -70,7 +69,7 @@ def problem(
     }
     own = {"Cache-Control": "no-store"}
     if status == 503:
-        own["Retry-After"] = str(max(1, math.ceil(RETRY_AFTER_SECONDS)))
+        own["Retry-After"] = str(RETRY_AFTER_SECONDS)
     return Response(msgspec.json.encode(body), status, {**own, **(headers or {})}, MEDIA_TYPE)
 
 

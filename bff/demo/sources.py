@@ -12,74 +12,42 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
-import uvicorn
 import uvloop
 
 from bff.demo.catalog import Catalog, CatalogError
 from bff.demo.product import PARTS
 from bff.demo.source import Source
+from bff.listener import Listener, PortTaken, bind, url
 
 DELAYS_MS = (500, 300, 200)
 _LAST_PORT = 65536 - len(PARTS)
 _STDIN = 0
 
 
-class PortTaken(Exception):
-    """A source's address that cannot be listened on; the text names its port."""
-
-
-class _Server(uvicorn.Server):
-    """Leave signals to the process, which has three servers to stop."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-def bind(host: str, port: int) -> list[socket.socket]:
+def bind_three(host: str, port: int) -> list[socket.socket]:
     """Listen on the port and the next two, or any free ones for 0; raise PortTaken, keeping none."""
     with ExitStack() as undo:
-        sockets = [undo.enter_context(_listening(host, port and port + offset)) for offset in range(len(PARTS))]
+        ports = [port and port + offset for offset in range(len(PARTS))]
+        sockets = [undo.enter_context(bind(host, each, f"port {each}")) for each in ports]
         undo.pop_all()
     return sockets
 
 
-def _listening(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        return socket.create_server((host, port), family=family, backlog=2048)  # sets SO_REUSEADDR
-    except OSError as exc:
-        raise PortTaken(f"cannot listen on port {port}: {exc.strerror}") from exc
-
-
 async def serve(sources: Sequence[Source], sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
     """Answer on the sockets until stop is set, then abandon what is still being answered."""
-    servers = [_Server(_config(source)) for source in sources]
-    async with asyncio.TaskGroup() as group:
-        for server, listening in zip(servers, sockets, strict=True):
-            group.create_task(server.serve([listening]))
+    listeners = [Listener(source, sock, 0) for source, sock in zip(sources, sockets, strict=True)]
+    async with AsyncExitStack() as listening:
+        for listener in listeners:
+            await listening.enter_async_context(listener.listening())
         await stop.wait()
         # Each abandoned answer would be logged as a crash of the app.
         logging.getLogger("uvicorn.error").disabled = True
-        for server in servers:
-            server.should_exit = server.force_exit = True
-
-
-def _config(source: Source) -> uvicorn.Config:
-    return uvicorn.Config(
-        source,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-    )
+        for listener in listeners:
+            listener.force_exit = True
 
 
 async def _run(sources: Sequence[Source], sockets: Sequence[socket.socket], *, with_parent: bool) -> None:
@@ -90,7 +58,7 @@ async def _run(sources: Sequence[Source], sockets: Sequence[socket.socket], *, w
     if with_parent:
         threading.Thread(target=_stop_at_end_of_input, args=(loop, stop), daemon=True).start()
     for name, listening in zip(PARTS, sockets, strict=True):
-        print(name, _url(listening), flush=True)
+        print(name, url(listening), flush=True)
     await serve(sources, sockets, stop)
 
 
@@ -101,17 +69,12 @@ def _stop_at_end_of_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) 
     loop.call_soon_threadsafe(stop.set)
 
 
-def _url(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until stopped and return 0; 1 where a port is taken, 2 where the catalogue is bad."""
     options = _options().parse_args(arguments)
     try:
         catalog = Catalog.from_file(options.catalog) if options.catalog else Catalog.sample()
-        sockets = bind(options.host, options.port)
+        sockets = bind_three(options.host, options.port)
     except CatalogError as exc:
         print(f"catalogue {options.catalog}: {exc}", file=sys.stderr)
         return 2

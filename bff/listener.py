@@ -1,0 +1,84 @@
+"""A uvicorn server on a socket of ours, stopped by us and not by a signal."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Iterator
+
+import uvicorn
+from starlette.types import ASGIApp
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps its side, so that it is the proxy that closes
+
+
+class PortTaken(Exception):
+    """A listener's address cannot be had. setting: which one it is."""
+
+    def __init__(self, setting: str, reason: str) -> None:
+        super().__init__(f"{setting}: {reason}")
+        self.setting = setting
+
+
+class Listener(uvicorn.Server):
+    """Serves an application on a bound socket, and leaves signals to others.
+
+    grace_seconds: what requests in flight get at the end of `listening`.
+    """
+
+    def __init__(self, app: ASGIApp, sock: socket.socket, grace_seconds: float) -> None:
+        config = uvicorn.Config(
+            app,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+            timeout_graceful_shutdown=grace_seconds,  # type: ignore[arg-type] # passed to wait_for: fractions are fine
+        )
+        super().__init__(config)
+        self.sock = sock
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none: it is not for one of several listeners to stop the process."""
+        yield
+
+    @contextlib.asynccontextmanager
+    async def listening(self) -> AsyncIterator[None]:
+        """Listen while the body runs; afterwards requests in flight get their grace."""
+        task = asyncio.get_running_loop().create_task(self.serve(sockets=[self.sock]))
+        while not self.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag for it and no event
+            await asyncio.sleep(0.005)
+        try:
+            yield
+        finally:
+            self.should_exit = True
+            await task
+
+
+def bind(host: str, port: int, setting: str) -> socket.socket:
+    """Bind a listener's address, without listening yet; PortTaken names the setting where it cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        sock = socket.socket(family, kind, protocol)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind(address)
+            sock.listen(BACKLOG)
+        except OSError:
+            sock.close()
+            raise
+    except OSError as exc:
+        raise PortTaken(setting, exc.strerror or "cannot be listened on") from exc
+    return sock
+
+
+def url(sock: socket.socket) -> str:
+    """Return the URL of a bound socket."""
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if sock.family == socket.AF_INET6 else f"http://{host}:{port}"
