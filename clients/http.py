@@ -58,7 +58,7 @@ class Transport(httpx.AsyncBaseTransport):
                 options.get("max_bytes", DEFAULT_MAX_BYTES),
                 repeatable=options.get("repeatable", request.method == "GET"),
             )
-        except OSError as exc:
+        except (OSError, UnicodeError) as exc:  # the latter for a host name that is none
             raise httpx.ConnectError(type(exc).__name__, request=request) from exc
         except ConnectionFailed as exc:
             raise httpx.ReadError(str(exc), request=request) from exc
@@ -133,7 +133,7 @@ def retry_after(headers: Mapping[str, str]) -> float:
     try:
         until = email.utils.parsedate_to_datetime(value)
         return max(0.0, (until - email.utils.parsedate_to_datetime(headers.get("date", ""))).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
 
 

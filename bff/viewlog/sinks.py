@@ -49,7 +49,6 @@ class Segments:
         self._file: int | None = None
         self._size = 0
         self._number = 0
-        folder.mkdir(parents=True, exist_ok=True)
 
     def __repr__(self) -> str:
         return f"<Segments {self._folder.name} {self._size} bytes in file {self._number}>"
@@ -79,6 +78,7 @@ class Segments:
     def _rotate(self) -> None:
         self.close()
         self._number += 1
+        self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{self._stamp()}-{os.getpid()}-{self._number:06}.jsonl"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
         self._file = os.open(self._folder / name, flags, 0o644)
