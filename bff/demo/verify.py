@@ -8,7 +8,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,8 @@ def demo(catalog: Path) -> Iterator[http.client.HTTPConnection]:
             if not first:
                 raise SystemExit(process.wait())  # it has said why
             url = urlsplit(first[1])
-            yield http.client.HTTPConnection(str(url.hostname), url.port, timeout=5)
+            with closing(http.client.HTTPConnection(str(url.hostname), url.port, timeout=5)) as connection:
+                yield connection
         finally:
             process.terminate()
             process.communicate(timeout=_STOP_SECONDS)
