@@ -10,7 +10,7 @@ from clients.errors import Garbled
 
 Reader = Callable[[bytes], msgspec.Raw]
 
-_NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]{1,4}))?")
+_NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _INTEGER = re.compile(rb"0|[1-9][0-9]*")
 _LONGEST = 64  # more than 40 digits and their signs: not worth looking at
 _MAX_DIGITS = 40

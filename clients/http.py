@@ -21,14 +21,14 @@ Response = httpx.Response
 AnyTransport = httpx.AsyncBaseTransport
 DEFAULT_MAX_BYTES = 4 * 1024 * 1024
 _DEFAULT_PORT = {"http": 80, "https": 443}
+_UNSENDABLE = re.compile(rb"[\r\n\0]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class Transport(httpx.AsyncBaseTransport):
     """An HTTP/1.1 transport that loses no connection under cancellation and bounds what it reads.
 
-    A request's extension `max_bytes` bounds its decoded answer; `repeatable` says that a method other than GET
-    may be sent again over a new connection where a kept one proves dead.
+    A request's extension `max_bytes` bounds its decoded answer.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, max_age: float = 60, max_idle: float = 4) -> None:
@@ -48,16 +48,14 @@ class Transport(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request and return its answer, body included.
 
-        Raises httpx.ConnectError, ReadError, RemoteProtocolError or DecodingError.
+        Raises httpx.ConnectError, ReadError, RemoteProtocolError or DecodingError; UnsupportedProtocol or
+        LocalProtocolError for what is not sent.
         """
+        pool = self._pool(request)
         content = await request.aread()
-        options = request.extensions
+        max_bytes = request.extensions.get("max_bytes", DEFAULT_MAX_BYTES)
         try:
-            answer = await self._pool(request.url).exchange(
-                _head(request) + content,
-                options.get("max_bytes", DEFAULT_MAX_BYTES),
-                repeatable=options.get("repeatable", request.method == "GET"),
-            )
+            answer = await pool.exchange(_head(request, len(content)) + content, max_bytes)
         except (OSError, UnicodeError) as exc:  # the latter for a host name that is none
             raise httpx.ConnectError(type(exc).__name__, request=request) from exc
         except ConnectionFailed as exc:
@@ -74,7 +72,10 @@ class Transport(httpx.AsyncBaseTransport):
         for pool in self._pools.values():
             await pool.aclose()
 
-    def _pool(self, url: httpx.URL) -> Pool:
+    def _pool(self, request: httpx.Request) -> Pool:
+        url = request.url
+        if url.scheme not in _DEFAULT_PORT or request.method == "HEAD":
+            raise httpx.UnsupportedProtocol("neither HEAD nor anything but http and https is spoken", request=request)
         key = (url.scheme, url.host, url.port)
         pool = self._pools.get(key)
         if pool is None:
@@ -137,9 +138,13 @@ def retry_after(headers: Mapping[str, str]) -> float:
         return 0.0
 
 
-def _head(request: httpx.Request) -> bytes:
+def _head(request: httpx.Request, content_length: int) -> bytes:
     parts = [request.method.encode("ascii"), b" ", request.url.raw_path, b" HTTP/1.1\r\n"]
     for name, value in request.headers.raw:
+        if _UNSENDABLE.search(value):
+            raise httpx.LocalProtocolError("a header value with a line break or NUL", request=request)
+        if name.lower() == b"transfer-encoding":  # a streamed body was read first, and is sent with its length
+            name, value = b"Content-Length", b"%d" % content_length
         parts += (name, b": ", value, b"\r\n")
     parts.append(b"\r\n")
     return b"".join(parts)

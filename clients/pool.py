@@ -8,7 +8,9 @@ import ssl
 from collections import deque
 from dataclasses import dataclass
 
-from clients.connection import Answer, Connection, ConnectionFailed
+from clients.connection import Answer, Connection
+
+BUFFER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,47 +32,46 @@ class Pool:
         self._loop = loop
         self._idle: deque[Connection] = deque()  # oldest release first
         self._reaper: asyncio.TimerHandle | None = None
+        self._closed = False
+        self._none_open = asyncio.Event()
+        self._buffer = memoryview(bytearray(BUFFER_BYTES))
         self.open: set[Connection] = set()
 
     def __repr__(self) -> str:
         return f"<Pool {len(self._idle)} idle of {len(self.open)}>"
 
-    async def exchange(self, request: bytes, max_bytes: int, *, repeatable: bool) -> Answer:
+    async def exchange(self, request: bytes, max_bytes: int) -> Answer:
         """Send a request over an idle or a new connection and return its answer.
 
-        Where a kept connection turns out to have been closed by the other side before a byte of an answer,
-        a repeatable request is sent once more over a new one (RFC 9112, 9.3.1).
+        It is sent once: a kept connection that the other side closes just then fails the exchange, and trying
+        again is the business of whoever counts the tries.
         Raises OSError where no connection could be made, and what Connection.exchange raises.
         """
-        kept = self._take_idle()
-        if kept is not None:
-            try:
-                return await self._exchange_on(kept, request, max_bytes)
-            except ConnectionFailed as exc:
-                if exc.answered or not repeatable:
-                    raise
-        return await self._exchange_on(await self._connect(), request, max_bytes)
+        connection = self._take_idle() or await self._connect()
+        answer = await connection.exchange(request, max_bytes)
+        self._release(connection)
+        return answer
 
     async def aclose(self) -> None:
         """Close every connection, busy ones too."""
         if self._reaper is not None:
             self._reaper.cancel()
-        for connection in list(self.open):
+        self._closed = True
+        for connection in self.open:
             connection.abort()
-        await asyncio.sleep(0)  # the event loop closes the sockets in its next turn
-
-    async def _exchange_on(self, connection: Connection, request: bytes, max_bytes: int) -> Answer:
-        answer = await connection.exchange(request, max_bytes)
-        self._release(connection)
-        return answer
+        while self.open:  # the event loop closes the sockets in its next turns
+            self._none_open.clear()
+            await self._none_open.wait()
 
     async def _connect(self) -> Connection:
         origin = self._origin
         _, connection = await self._loop.create_connection(
-            lambda: Connection(self._lost, self._loop.time()), origin.host, origin.port, ssl=origin.tls
+            lambda: Connection(self._lost, self._loop.time(), self._buffer), origin.host, origin.port, ssl=origin.tls
         )
         if not connection.closed:
             self.open.add(connection)
+        if self._closed:
+            connection.abort()
         return connection
 
     def _take_idle(self) -> Connection | None:
@@ -101,5 +102,7 @@ class Pool:
 
     def _lost(self, connection: Connection) -> None:
         self.open.discard(connection)
+        if not self.open:
+            self._none_open.set()
         if connection in self._idle:
             self._idle.remove(connection)

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
@@ -49,7 +50,7 @@ class Admin:
 
 def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
     """Return the application of the admin listener."""
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False, max_body_size=MAX_BODY_BYTES)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     errors.install(app)
 
     @app.get("/livez")
@@ -70,11 +71,20 @@ def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
 
     @app.post("/cache/invalidate", status_code=204)
     async def invalidate(request: Request) -> Response:
-        what = _invalidation(await request.body())
+        what = _invalidation(await _body(request))
         await admin.invalidate(what.sku_ids, tuple(what.sources or SOURCES))
         return Response(status_code=204)
 
     return edge(HeadAsGet(app))
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise HTTPException(413)
+    return bytes(body)
 
 
 def _invalidation(body: bytes) -> Invalidation:

@@ -64,9 +64,7 @@ class Pages:
         answer = await self._answer(page, SOURCES)
         # While the page waited for one source, what the cache had of another may have come to its end.
         while len(page.parts) == len(SOURCES) and (ended := self._ended(page)):
-            for name in ended:
-                del page.parts[name]
-            answer = await self._answer(page, ended)
+            answer = await self._answer(page, tuple(name for name in ended if self._withdrawn(page, name)))
         parts = {name: page.parts.get(name) or self._outstanding(page, name) for name in SOURCES}
         self._page_made(parts)
         return Page(sku, parts, answer, page.waited)
@@ -123,6 +121,14 @@ class Pages:
 
     def _ended(self, page: _Waiting) -> tuple[SourceName, ...]:
         return tuple(name for name, part in page.parts.items() if self._upstreams[name].expired(part))
+
+    def _withdrawn(self, page: _Waiting, name: SourceName) -> bool:
+        """Take back a part that has ended, and return whether its source may still be asked."""
+        part = page.parts.pop(name)
+        if part.via == "cache":
+            return True
+        page.parts[name] = Missing(part.reason, part.via)  # it was asked, and failed
+        return False
 
     def _outstanding(self, page: _Waiting, name: SourceName) -> Missing:
         asked: Via = next((via for other, _, via in page.loads.values() if other == name), "none")

@@ -132,10 +132,13 @@ class Upstream:
         return Stale(entry, reason, via)
 
     def expired(self, part: Part) -> bool:
-        """Return whether a part that was found in the cache may no longer be sent as what it was."""
-        if part.via != "cache" or part.entry is None:
-            return False
-        return self._time.clock() >= (part.entry.bound if isinstance(part, Stale) else part.entry.fresh_until)
+        """Return whether a part may no longer be sent as what it was when the page came by it.
+
+        What was loaded for this very page may: it is as young as an answer can be.
+        """
+        if isinstance(part, Stale):
+            return self._time.clock() >= part.entry.bound
+        return part.via == "cache" and part.entry is not None and self._time.clock() >= part.entry.fresh_until
 
     async def _load(self, call: Call) -> Entry | Failed:
         try:
