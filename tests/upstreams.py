@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -43,7 +44,7 @@ class Upstream:
 
 
 @asynccontextmanager
-async def upstream(script: Script) -> AsyncIterator[Upstream]:
+async def upstream(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Upstream]:
     """Listen on a free port and answer by the script, request after request on each connection."""
     playing: Upstream
     writers: set[asyncio.StreamWriter] = set()
@@ -64,7 +65,7 @@ async def upstream(script: Script) -> AsyncIterator[Upstream]:
             writers.discard(writer)
             writer.close()
 
-    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024, ssl=tls)
     playing = Upstream(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", script)
     try:
         yield playing
@@ -162,6 +163,15 @@ def in_turn(*scripts: Script) -> Script:
 
     async def script(seen: Seen, writer: asyncio.StreamWriter) -> None:
         await (left.pop(0) if len(left) > 1 else left[0])(seen, writer)
+
+    return script
+
+
+def by_sku(scripts: Mapping[str, Script], other: Script) -> Script:
+    """Answer each SKU by its own script, and every one that has none by the other."""
+
+    async def script(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        await scripts.get(seen.sku, other)(seen, writer)
 
     return script
 
