@@ -110,6 +110,8 @@ def _impossible_source(name: str, source: SourceSettings, deadline: float) -> It
 
 
 def _impossible_tls(source: SourceSettings) -> Iterator[tuple[str, str]]:
+    if source.tls_ca_file is None and source.tls_cert_file is None and source.tls_key_file is None:
+        return
     if (source.tls_key_file is None) != (source.tls_cert_file is None):
         yield "TLS_KEY_FILE" if source.tls_key_file is None else "TLS_CERT_FILE", "is needed beside the other one"
         return

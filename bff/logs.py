@@ -18,7 +18,9 @@ _FOREIGN = ("uvicorn", "uvicorn.error", "asyncio", "aiocache")
 def configure(level: str, form: Literal["json", "text"] | None) -> None:
     """Send log lines of a level and above to standard error. form: text on a terminal, else json, where None."""
     as_text = form == "text" or (form is None and sys.stderr.isatty())
-    renderer = structlog.dev.ConsoleRenderer() if as_text else structlog.processors.JSONRenderer()
+    renderer = (
+        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if as_text else structlog.processors.JSONRenderer()
+    )
     errors = () if as_text else (structlog.processors.format_exc_info,)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(

@@ -1,6 +1,7 @@
 """The one place where things are made and put together."""
 
 import asyncio
+import io
 import random
 import ssl
 import sys
@@ -146,9 +147,7 @@ def _guard(settings: SourceSettings, attempt_seconds: float, observed: Callable[
     own = settings.circuit
     slow_seconds = own.slow_seconds or attempt_seconds
     circuit = Circuit(
-        BreakerPolicy(
-            own.failure_ratio, own.min_attempts, own.window_seconds, slow_seconds, own.open_seconds, own.probes
-        ),
+        BreakerPolicy(own.failure_ratio, own.min_attempts, own.window_seconds, own.open_seconds, own.probes),
         _clock,
     )
     budget = RetryBudget(settings.retry_ratio, settings.retry_floor, _clock)
@@ -189,7 +188,7 @@ def _products(
 
 def _sink(settings: Settings, metrics: Metrics) -> Sink:
     if settings.view_log.sink == "stdout":
-        return Stdout(sys.stdout.buffer)
+        return Stdout(io.FileIO(sys.stdout.fileno(), "wb", closefd=False))
     folder = settings.data_dir / _VIEWS
     return Segments(folder, settings.view_log.max_bytes, _file_stamp, metrics.view_file_removed)
 

@@ -32,7 +32,7 @@ def number(text: bytes) -> msgspec.Raw:
         raise Garbled("not an amount")
     if exponent is None and not sign:
         return msgspec.Raw(text)
-    return msgspec.Raw(format(abs(Decimal(text.decode("ascii"))), "f").encode("ascii"))
+    return msgspec.Raw(format(Decimal(text.decode("ascii")).copy_abs(), "f").encode("ascii"))
 
 
 def string(text: bytes) -> msgspec.Raw:

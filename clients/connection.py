@@ -70,11 +70,14 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.write(request)
         try:
             answer = await exchange.done
+            self.reusable = exchange.keep_alive and not self.closed
         except BaseException:
             self.abort()
             raise
-        self._exchange = None
-        self.reusable = exchange.keep_alive and not self.closed
+        finally:
+            self._exchange = None
+            exchange.release()
+            del exchange  # from the frame, which an exception's traceback keeps
         return answer
 
     def abort(self) -> None:
@@ -153,6 +156,10 @@ class _Exchange:
             self._complete()
         else:
             self._fail(ConnectionFailed("broken off"))
+
+    def release(self) -> None:
+        """Let go of what was read: the parser and its callbacks hold each other until a collection."""
+        del self._parser, self._inflate, self._chunks
 
     # httptools callbacks
 

@@ -36,8 +36,11 @@ class Table:
 
 
 TABLE = Table(
-    rings={"unit": (), "service": (), "contract": (), "servers": ("kubectl",)},
-    tools={"kubectl": Tool(("kubernetes-client",), "usr/bin/kubectl")},
+    rings={"unit": (), "service": ("openssl",), "contract": ("openssl",), "servers": ("kubectl",)},
+    tools={
+        "kubectl": Tool(("kubernetes-client",), "usr/bin/kubectl"),
+        "openssl": Tool(("openssl",), "usr/bin/openssl"),  # makes the certificates of the tests
+    },
 )
 
 

@@ -5,6 +5,8 @@ from types import TracebackType
 
 from starlette.types import Receive
 
+CLIENT_LEFT = 499  # nginx's number for a client that did not wait; it is counted, and sent to nobody
+
 
 class ClientLeft(Exception):
     """The client closed its connection before it was answered."""

@@ -7,11 +7,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff.api.context import Context, open_context
-from bff.api.disconnect import ClientLeft
+from bff.api.disconnect import CLIENT_LEFT
 from bff.api.problems import problem
 from bff.resilience.stack import Clock
 
-CLIENT_LEFT = 499  # nginx's number for a client that did not wait; it is counted, and sent to nobody
 SLOW_SECONDS = 0.5
 
 log = structlog.get_logger("bff.access")
@@ -39,8 +38,6 @@ class Edge:
         answer = _Answer(send, context.caller.request_id)
         try:
             await self._app(scope, receive, answer)
-        except ClientLeft:
-            pass
         except Exception as exc:
             log.error("a request broke", request_id=context.caller.request_id, path=context.path, exc_info=exc)
             if not answer.status:

@@ -3,9 +3,11 @@
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
+from bff.api.disconnect import CLIENT_LEFT, ClientLeft
 from bff.api.problems import Kind, problem
 from bff.metrics import METHODS
 
@@ -21,6 +23,8 @@ def install(app: FastAPI) -> None:
     """Make every refusal of an app a problem."""
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(ClientLeft)(_left)  # before its answer
+    app.exception_handler(ClientDisconnect)(_left)  # in the middle of its body
 
 
 async def _http(request: Request, error: HTTPException) -> Response:
@@ -32,6 +36,10 @@ async def _http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404:
         return problem(request.scope, "route-unknown", "See /openapi.json for what there is.")
     return problem(request.scope, "body-invalid", "The body could not be read.")
+
+
+async def _left(_request: Request, _error: Exception) -> Response:
+    return Response(status_code=CLIENT_LEFT)  # for the count; there is nobody to read it
 
 
 async def _invalid(request: Request, error: RequestValidationError) -> Response:

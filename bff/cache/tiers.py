@@ -60,7 +60,7 @@ class Tiers:
             result = await load()
             if isinstance(result, Failed):
                 standing = self.memory.peek(key)
-                if standing is not None:
+                if standing is not None and self._fence.stands(key, nonce):
                     standing.failure = result.reason
                 return result
             return Loaded(result, bool(await self.memory.set(key, result, _cas_token=nonce)))

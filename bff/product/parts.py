@@ -62,7 +62,7 @@ class Missing:
     """No value, and why.
 
     reason: None where the page was answered before this source had been.
-    entry: the remembered 404, where it was one.
+    entry: the 404 as it is remembered, where it is one.
     """
 
     reason: Reason | None

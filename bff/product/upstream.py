@@ -117,7 +117,7 @@ class Upstream:
         if isinstance(outcome, Failed):
             return self.failed(sku, cast(Reason, outcome.reason), via)
         if outcome.entry.body is None:
-            return Missing("not_found", via)
+            return Missing("not_found", via, outcome.entry)
         return Ok(outcome.entry, via, outcome.stored)
 
     def late(self, sku: str, flight: Flight[Outcome], via: Via) -> Part:
@@ -126,10 +126,11 @@ class Upstream:
 
     def failed(self, sku: str, reason: Reason, via: Via) -> Part:
         """Return what there is where the source was asked and failed: a value within its bound, or nothing."""
-        entry = self._cache.current(key_of(self.name, sku))
-        if entry is None or entry.body is None or self._time.clock() >= entry.bound:
+        entry, now = self._cache.current(key_of(self.name, sku)), self._time.clock()
+        if entry is None or entry.body is None or now >= entry.bound:
             return Missing(reason, via)
-        return Stale(entry, reason, via)
+        # A newer load may have succeeded meanwhile: the value before was invalidated, and this load with it.
+        return Ok(entry, "cache") if now < entry.fresh_until else Stale(entry, reason, via)
 
     def expired(self, part: Part) -> bool:
         """Return whether a part may no longer be sent as what it was when the page came by it.

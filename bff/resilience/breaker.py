@@ -27,7 +27,6 @@ class BreakerPolicy:
     failure_ratio: float
     min_attempts: int
     window_seconds: float
-    slow_seconds: float
     open_seconds: float
     probes: int
 
@@ -56,7 +55,8 @@ class Circuit:
     def acquire(self) -> int:
         """Return the generation that a call now belongs to; raise CircuitOpen where it may not be made."""
         if self._state != "closed":
-            if self._clock() - self._since >= self._policy.open_seconds:
+            # Half open, only where all probes are out and have come to nothing: those that are good count on.
+            if self._permits == 0 and self._clock() - self._since >= self._policy.open_seconds:
                 self._change("half_open")
             if self._permits == 0:
                 raise CircuitOpen
@@ -83,7 +83,7 @@ class Circuit:
             return
         self._window.add(total=1, marked=verdict == "bad")
         attempts, failures = self._window.total, self._window.marked
-        if failures and attempts >= self._policy.min_attempts and failures >= self._policy.failure_ratio * attempts:
+        if failures and attempts >= self._policy.min_attempts and failures / attempts >= self._policy.failure_ratio:
             self._change("open")
 
     def _change(self, state: State) -> None:

@@ -12,7 +12,8 @@ class RetryBudget:
     def __init__(self, ratio: float, floor: int, clock: Clock) -> None:
         self.ratio = ratio
         self._floor = floor
-        self._window = SlidingWindow(WINDOW_SECONDS, clock)  # total: questions; marked: retries
+        # total: questions; marked: retries. A window forgets up to a tenth of its time early.
+        self._window = SlidingWindow(WINDOW_SECONDS * 10 / 9, clock)
 
     def __repr__(self) -> str:
         return f"<RetryBudget {self.left} left>"

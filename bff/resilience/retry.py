@@ -63,17 +63,18 @@ class Retry:
             sleep=self._sleep,
             reraise=True,
         )
-        async for attempt in retrying:
-            with attempt:
-                if attempt.retry_state.attempt_number == 1:
-                    raise error  # the try that brought us here
-                try:
-                    return await proceed(call)
-                except Refused:
-                    raise error from None  # refused before it was sent: the answer stays the one there was
-                except self._policy.on as exc:
-                    error = exc
-                    raise
+        try:
+            async for attempt in retrying:
+                with attempt:
+                    if attempt.retry_state.attempt_number == 1:
+                        raise error  # the try that brought us here
+                    try:
+                        return await proceed(call)
+                    except self._policy.on as exc:
+                        error = exc
+                        raise
+        except Refused:
+            raise error from None  # refused before it was sent: the answer stays the one there was
         raise AssertionError("tenacity ends by a result or by an exception")  # pragma: no cover - for the type checker
 
     def _pause(self, state: RetryCallState) -> float:

@@ -34,8 +34,10 @@ class Shipper:
 
     async def run(self) -> None:
         """Write batches until told to stop, then what is left."""
-        while not self._stopping.is_set():
+        stopping = False
+        while not stopping:
             await self._pause(RETRY_SECONDS if self._broken else INTERVAL_SECONDS)
+            stopping = self._stopping.is_set()  # before the last batches are taken, so that none is left
             while len(self._recorder) and await self._ship():
                 pass
         if lost := len(self._recorder):

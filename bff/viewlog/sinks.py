@@ -1,10 +1,12 @@
 """Where views go: JSON lines in segment files, or on standard output. Used by one thread."""
 
 import contextlib
+import errno
 import os
 from collections.abc import Callable
+from io import RawIOBase
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
 SEGMENT_BYTES = 64 * 1024 * 1024
 
@@ -22,13 +24,23 @@ class Sink(Protocol):
 class Stdout:
     """Lines on standard output."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: RawIOBase) -> None:
         self._stream = stream
+        self._sent = 0
+
+    def __repr__(self) -> str:
+        return f"<Stdout {self._sent} bytes into a batch>"
 
     def write(self, lines: bytes) -> None:
-        """Write and flush."""
-        self._stream.write(lines)
-        self._stream.flush()
+        """Write lines; those of a batch that failed begin the next one, and what was sent of them is passed over."""
+        rest = memoryview(lines)[self._sent :]
+        while rest:
+            written = self._stream.write(rest)
+            if written is None:
+                raise BlockingIOError(errno.EAGAIN, "standard output takes no more")
+            self._sent += written
+            rest = rest[written:]
+        self._sent = 0
 
     def close(self) -> None:
         """Leave the stream open: it is not ours."""
@@ -47,6 +59,7 @@ class Segments:
         self._stamp = stamp
         self._removed = removed
         self._file: int | None = None
+        self._path = folder
         self._size = 0
         self._number = 0
 
@@ -81,16 +94,19 @@ class Segments:
         self._folder.mkdir(parents=True, exist_ok=True)
         name = f"{self._stamp()}-{os.getpid()}-{self._number:06}.jsonl"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
-        self._file = os.open(self._folder / name, flags, 0o644)
+        self._path = self._folder / name
+        self._file = os.open(self._path, flags, 0o644)
         self._size = 0
 
     def _make_room(self, more: int) -> None:
         files = sorted(self._folder.glob("*.jsonl"))  # names begin with their time, so this is by age
         sizes = {file: file.stat().st_size for file in files}
         total = sum(sizes.values()) + more
-        for file in files[:-1]:  # never the one being written
+        for file in files:
             if total <= self._max_bytes:
                 break
+            if file == self._path:  # being written
+                continue
             file.unlink(missing_ok=True)
             total -= sizes[file]
             self._removed()

@@ -15,8 +15,6 @@ from tests.contract.process import UNUSED
 from tests.harness import bff
 from tests.upstreams import Upstream, parts, upstream
 
-pytestmark = pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make certificates")
-
 
 def openssl(folder: Path, *arguments: str) -> None:
     subprocess.run(["openssl", *arguments], cwd=folder, check=True, capture_output=True, timeout=30)

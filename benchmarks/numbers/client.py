@@ -1,0 +1,59 @@
+"""Clients that cost little: HTTP/1.1 kept alive, one request after the other."""
+
+import asyncio
+import json
+import re
+import time
+from collections.abc import Iterable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+PATH = "/api/v1/products/"
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer, and the seconds that its client waited for it."""
+
+    status: int
+    seconds: float
+    head: bytes
+    body: bytes
+
+
+async def open_stream(url: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to the listener at a URL."""
+    return await asyncio.open_connection(urlsplit(url).hostname, urlsplit(url).port)
+
+
+async def ask(url: str, skus: Iterable[str], *, clients: int = 1, header: str = "") -> list[Reply]:
+    """Ask for the pages of products by so many clients at once; return the answers."""
+    left = iter(skus)
+    replies: list[Reply] = []
+
+    async def client() -> None:
+        reader, writer = await open_stream(url)
+        with closing(writer):
+            replies.extend([await _exchange(reader, writer, PATH + sku, header) for sku in left])
+
+    await asyncio.gather(*(client() for _ in range(clients)))
+    return replies
+
+
+async def get(url: str, path: str) -> Any:
+    """Return the JSON at a path."""
+    reader, writer = await open_stream(url)
+    with closing(writer):
+        return json.loads((await _exchange(reader, writer, path, "")).body)
+
+
+async def _exchange(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, header: str) -> Reply:
+    began = time.perf_counter()
+    writer.write(f"GET {path} HTTP/1.1\r\nHost: bff\r\n{header}\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    body = await reader.readexactly(int(length[1]) if length else 0)
+    return Reply(int(head.split(b" ", 2)[1]), time.perf_counter() - began, head, body)
