@@ -9,7 +9,7 @@ ALL_RINGS := unit,service,contract,servers
 RINGS ?= $(ALL_RINGS)
 PEERS := .tools/bench
 
-.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog bench lock clean
+.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog bench bench-transports lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -57,6 +57,18 @@ $(VENV)/.runtime: requirements.txt pyproject.toml
 $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@echo "adding what the tests need"
 	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+bench: setup-dev ## what a page, a fault and a million products cost; writes benchmarks/NUMBERS.md
+	@$(BIN)/python -m benchmarks.numbers
+
+bench-transports: setup-dev $(PEERS)/.ready ## our transport and its peers; writes benchmarks/TRANSPORTS.md
+	@$(BIN)/python -m benchmarks.transports
+
+$(PEERS)/.ready: requirements.txt benchmarks/requirements.txt
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip install -qq --disable-pip-version-check --require-hashes \
+		-r requirements.txt -r benchmarks/requirements.txt
 	@touch $@
 
 lock: setup-dev ## the lock files anew, from pyproject.toml and benchmarks/requirements.in

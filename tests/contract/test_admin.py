@@ -1,4 +1,4 @@
-"""CONTRACT 4: the admin listener."""
+"""The contract: the admin listener."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""CONTRACT 3, "The attempts": what is tried again, how often, and whose the calls are."""
+"""The contract: "The attempts": what is tried again, how often, and whose the calls are."""
 
 import asyncio
 from typing import Any

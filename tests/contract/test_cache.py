@@ -1,4 +1,4 @@
-"""CONTRACT 2, `FRESH_SECONDS` and `CACHE`: what is refreshed ahead, shared and bounded."""
+"""The contract: `FRESH_SECONDS` and `CACHE`: what is refreshed ahead, shared and bounded."""
 
 import asyncio
 from typing import Any

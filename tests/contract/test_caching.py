@@ -1,4 +1,4 @@
-"""CONTRACT 3, "Headers": Cache-Control, ETag and If-None-Match, Cache-Status, Server-Timing."""
+"""The contract: "Headers": Cache-Control, ETag and If-None-Match, Cache-Status, Server-Timing."""
 
 import asyncio
 import re

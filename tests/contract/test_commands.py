@@ -1,4 +1,4 @@
-"""CONTRACT 1: the commands, their exit codes, and the life of the service as a process."""
+"""The contract: the commands, their exit codes, and the life of the service as a process."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""CONTRACT 2, `BFF_CORS__ORIGINS`: none, or those that are listed."""
+"""The contract: `BFF_CORS__ORIGINS`: none, or those that are listed."""
 
 from tests.harness import Answer, Bff, bff
 from tests.upstreams import always

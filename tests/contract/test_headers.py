@@ -1,4 +1,4 @@
-"""CONTRACT 3, "Headers": what comes in, what goes out, what upstreams get and do not get."""
+"""The contract: "Headers": what comes in, what goes out, what upstreams get and do not get."""
 
 import asyncio
 import gzip

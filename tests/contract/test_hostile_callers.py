@@ -1,4 +1,4 @@
-"""CONTRACT 3, the SKU's row and "Problems": what hostile callers get, and what nobody sees of it."""
+"""The contract: the SKU's row and "Problems": what hostile callers get, and what nobody sees of it."""
 
 import asyncio
 import json

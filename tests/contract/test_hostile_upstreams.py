@@ -1,4 +1,4 @@
-"""CONTRACT 3, "State and reason": whatever an upstream does, the right reason, nothing kept, and the next page fine."""
+"""The contract: "State and reason": whatever an upstream does, the right reason, nothing kept, and the next page fine."""
 
 import asyncio
 import gzip

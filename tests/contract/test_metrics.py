@@ -1,4 +1,4 @@
-"""CONTRACT 4: every metric, its labels and their values."""
+"""The contract: every metric, its labels and their values."""
 
 import asyncio
 import re

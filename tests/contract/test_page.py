@@ -1,4 +1,4 @@
-"""CONTRACT, "The parts": what a page is made of."""
+"""The contract: "The parts": what a page is made of."""
 
 from tests.harness import bff
 from tests.upstreams import always

@@ -1,4 +1,4 @@
-"""CONTRACT 3, "The parts": every rule of every field, read off the bytes of the page."""
+"""The contract: "The parts": every rule of every field, read off the bytes of the page."""
 
 import asyncio
 import json

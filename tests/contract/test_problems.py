@@ -1,4 +1,4 @@
-"""CONTRACT 3, "Problems": what every error looks like."""
+"""The contract: "Problems": what every error looks like."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""CONTRACT 2: every setting's name and default, and what is refused."""
+"""The contract: every setting's name and default, and what is refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""CONTRACT 2, `ITEM`, `MAP`, `SKU_CHECK`, `NOT_FOUND_STATUS`, `AMOUNTS`: shops of another shape, by settings alone."""
+"""The contract: `ITEM`, `MAP`, `SKU_CHECK`, `NOT_FOUND_STATUS`, `AMOUNTS`: shops of another shape, by settings alone."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""CONTRACT 3, "State and reason": what is served from where, and for how long."""
+"""The contract: "State and reason": what is served from where, and for how long."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""CONTRACT 3, "Statuses": the whole table, its precedence, and how soon it is sent."""
+"""The contract: "Statuses": the whole table, its precedence, and how soon it is sent."""
 
 import asyncio
 from itertools import product

@@ -1,4 +1,4 @@
-"""CONTRACT 2, `TLS_CA_FILE`, `TLS_CERT_FILE`, `TLS_KEY_FILE`: https upstreams, and whom they and we trust."""
+"""The contract: `TLS_CA_FILE`, `TLS_CERT_FILE`, `TLS_KEY_FILE`: https upstreams, and whom they and we trust."""
 
 import asyncio
 import shutil

@@ -1,4 +1,4 @@
-"""CONTRACT 3, "Views": one JSON line for each view, in the file."""
+"""The contract: "Views": one JSON line for each view, in the file."""
 
 import asyncio
 import json
