@@ -1,4 +1,4 @@
-"""The contract: "The attempts", and 2, `CIRCUIT`: what opens a circuit, and how it closes again."""
+"""The contract, "The attempts": what opens a circuit, and how it closes again."""
 
 import asyncio
 from typing import Any

@@ -1,4 +1,4 @@
-"""The contract: "State and reason": whatever an upstream does, the right reason, nothing kept, and the next page fine."""
+"""The contract: "State and reason": whatever an upstream does, the right reason, and nothing kept."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""The contract: `ITEM`, `MAP`, `SKU_CHECK`, `NOT_FOUND_STATUS`, `AMOUNTS`: shops of another shape, by settings alone."""
+"""The contract: `ITEM`, `MAP`, `SKU_CHECK`, `NOT_FOUND_STATUS`, `AMOUNTS`: shops of another shape."""
 
 import asyncio
 import json
