@@ -23,7 +23,7 @@ class Context:
     arrived: when it came, monotonic.
     timeout: the seconds that its caller gives it, None where it gives none.
     path: its path as it was sent, shortened.
-    complete: whether the page that was answered was complete; for the access log.
+    complete: whether the page that was answered was complete, None for what is no page.
     """
 
     caller: Caller
@@ -31,7 +31,7 @@ class Context:
     timeout: float | None
     method: str
     path: str
-    complete: bool = True
+    complete: bool | None = None
 
 
 def context_of(scope: Scope) -> Context:

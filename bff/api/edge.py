@@ -48,7 +48,7 @@ class Edge:
     def _done(self, scope: Scope, context: Context, status: int) -> None:
         seconds = self._clock() - context.arrived
         self._observed(_route(scope), context.method, status, seconds)
-        if self._log_all or status >= 500 or not context.complete or seconds >= SLOW_SECONDS:
+        if self._log_all or status >= 500 or context.complete is False or seconds >= SLOW_SECONDS:
             log.info(
                 "request",
                 request_id=context.caller.request_id,

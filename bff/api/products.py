@@ -88,7 +88,7 @@ class Products:
             sku_id=sku_id,
             request_id=context.caller.request_id,
             client=client if client in CLIENTS else "other",
-            complete=context.complete,
+            complete=context.complete is True,
         )
 
 
