@@ -124,6 +124,18 @@ class Bff:
         return str((await self.admin("/sources")).json[source]["circuit"])
 
 
+async def exchange(service: Bff, data: bytes) -> bytes:
+    """Send bytes and read until the service closes."""
+    parts = urlsplit(service.run.public_url)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    try:
+        writer.write(data)
+        async with asyncio.timeout(5):
+            return await reader.read()
+    finally:
+        writer.close()
+
+
 @asynccontextmanager
 async def bff(
     *, info: Script | None = None, price: Script | None = None, stock: Script | None = None, **settings: Any

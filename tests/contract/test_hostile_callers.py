@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from tests.contract.process import serving
-from tests.harness import Bff, bff, request, until
+from tests.harness import bff, exchange, request, until
 from tests.upstreams import parts, upstream
 
 LONG = "x" * 60_000
@@ -65,18 +65,6 @@ NO_SKUS: dict[str, Any] = {
     "1001/..": (404, 422),
     "../../../livez": (404, 422),
 }
-
-
-async def exchange(service: Bff, data: bytes) -> bytes:
-    """Send bytes and read until the service closes."""
-    url = urlsplit(service.run.public_url)
-    reader, writer = await asyncio.open_connection(url.hostname, url.port)
-    try:
-        writer.write(data)
-        async with asyncio.timeout(5):
-            return await reader.read()
-    finally:
-        writer.close()
 
 
 async def test_what_is_no_sku_is_422_or_404_before_any_upstream_or_cache() -> None:

@@ -1,13 +1,12 @@
 """The contract: "Problems": what every error looks like."""
 
-import asyncio
 import json
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.harness import Answer, Bff, bff
+from tests.harness import Answer, Bff, bff, exchange
 from tests.upstreams import always, by_sku, hang, raw, reset
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
@@ -161,15 +160,3 @@ async def test_a_target_that_is_not_ascii_is_refused_and_never_a_500() -> None:
             answer = await exchange(service, b"GET " + target + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             assert answer.startswith(b"HTTP/1.1 4"), (target, answer)
         assert service.info.seen == []
-
-
-async def exchange(service: Bff, data: bytes) -> bytes:
-    """Send bytes and read until the service closes."""
-    parts = urlsplit(service.run.public_url)
-    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    try:
-        writer.write(data)
-        async with asyncio.timeout(5):
-            return await reader.read()
-    finally:
-        writer.close()
