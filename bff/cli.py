@@ -1,6 +1,7 @@
 """The command line: serve, demo, check. Exit 2 for settings that are refused, 1 for a port that is taken."""
 
 import os
+import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import uvloop
 from bff import check as checks
 from bff import logs
 from bff.demo import screen
+from bff.demo.catalog import Catalog, CatalogError
 from bff.demo.launch import SourcesFailed, sample_sources
 from bff.environment import SettingsRefused, load
 from bff.listener import PortTaken
@@ -59,9 +61,16 @@ def demo(
     """Run sample info, price and stock services, and the service in front of them over real HTTP."""
     environ = _overridden(os.environ, host, port, admin_host, admin_port)
     try:
+        if catalog is not None:
+            Catalog.from_file(catalog)
+    except CatalogError as exc:
+        _end(2, f"--catalog: {exc}")
+    try:
         uvloop.run(_demo(environ, sources_port, catalog, _milliseconds(delays)))
-    except (PortTaken, SourcesFailed) as exc:
+    except PortTaken as exc:
         _end(1, str(exc))
+    except SourcesFailed as exc:
+        _end(1, f"--sources-port: {exc}")
     except KeyboardInterrupt:  # before the service took signals over
         _end(130, "interrupted")
 
@@ -103,7 +112,7 @@ def _overridden(
 
 def _milliseconds(text: str) -> tuple[int, int, int]:
     numbers = text.split(",")
-    if len(numbers) != 3 or not all(number.isascii() and number.isdigit() for number in numbers):
+    if len(numbers) != 3 or not all(re.fullmatch(r"[0-9]{1,8}", number) for number in numbers):
         _end(2, "--delays: must be three whole numbers, such as 500,300,200")
     info, price, stock = map(int, numbers)
     return info, price, stock

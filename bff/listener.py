@@ -60,7 +60,7 @@ class Listener(uvicorn.Server):
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:
-    """Bind a listener's address, without listening yet; PortTaken names the setting where it cannot be had."""
+    """Listen on an address, without answering yet; PortTaken names the setting where it cannot be had."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -73,6 +73,8 @@ def bind(host: str, port: int, setting: str) -> socket.socket:
         except OSError:
             sock.close()
             raise
+    except (socket.gaierror, UnicodeError) as exc:
+        raise PortTaken(setting.replace("PORT", "HOST"), "is no address of this machine") from exc
     except OSError as exc:
         raise PortTaken(setting, exc.strerror or "cannot be listened on") from exc
     return sock

@@ -19,7 +19,12 @@ def configure(level: str, form: Literal["json", "text"] | None) -> None:
     """Send log lines of a level and above to standard error. form: text on a terminal, else json, where None."""
     as_text = form == "text" or (form is None and sys.stderr.isatty())
     renderer = (
-        structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()) if as_text else structlog.processors.JSONRenderer()
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,  # rich's would print local variables, secrets among them
+        )
+        if as_text
+        else structlog.processors.JSONRenderer()
     )
     errors = () if as_text else (structlog.processors.format_exc_info,)
     handler = logging.StreamHandler(sys.stderr)
@@ -32,8 +37,8 @@ def configure(level: str, form: Literal["json", "text"] | None) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for name in _FOREIGN:
-        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+    for name in _FOREIGN:  # what a client sends wrongly is a warning there, and none of ours
+        logging.getLogger(name).setLevel(max(logging.ERROR, root.level))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

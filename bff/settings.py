@@ -70,7 +70,7 @@ class SourceSettings(Section):
     tls_ca_file: File | None = None
     tls_cert_file: File | None = None
     tls_key_file: File | None = None
-    item: ItemPointer | None = None
+    item: ItemPointer = None
     map: FieldMap = {}
     sku_check: Literal["strict", "loose"] = "strict"
     not_found_status: Statuses = frozenset({404})

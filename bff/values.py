@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from clients.http import URL, InvalidURL
 from clients.shape import Pointer
 
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
@@ -67,6 +68,10 @@ def _url(text: str) -> str:
         raise ValueError("must hold {sku} in its path or query")
     if re.search(r"[{}]", text.replace("{sku}", "")):
         raise ValueError("must hold no placeholder but {sku}")
+    try:
+        URL(text.replace("{sku}", "1"))
+    except InvalidURL:
+        raise ValueError("must be a URL with a valid host and port") from None
     return text
 
 
@@ -91,7 +96,7 @@ def headers_in(path: Path) -> tuple[tuple[str, str], ...]:
 
 
 def _pointer(text: Any) -> Any:
-    return Pointer.parse(text) if isinstance(text, str) else text
+    return Pointer.parse(text) if isinstance(text, str) else text  # the default, which is none
 
 
 def _pointers(value: Any) -> dict[str, Pointer]:
@@ -122,7 +127,11 @@ def _origins(value: Any) -> tuple[str, ...]:
 
 
 def _file(path: Path) -> Path:
-    if not path.is_file():
+    try:
+        found = path.is_file()
+    except OSError:  # a name too long for any file
+        found = False
+    if not found:
         raise ValueError("must name a readable file")
     return path
 
@@ -136,7 +145,7 @@ Share = Annotated[float, BeforeValidator(_decimal), Field(ge=0, le=1)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 SkuUrl = Annotated[str, AfterValidator(_url)]
 Headers = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(lambda text: headers(_json(text)))]
-ItemPointer = Annotated[Pointer, BeforeValidator(_pointer)]
+ItemPointer = Annotated[Pointer | None, NoDecode, BeforeValidator(_pointer)]
 FieldMap = Annotated[dict[str, Pointer], NoDecode, BeforeValidator(lambda text: _pointers(_json(text)))]
 Statuses = Annotated[frozenset[int], NoDecode, BeforeValidator(_statuses)]
 Amounts = Annotated[str, AfterValidator(_amounts)]

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import random
+import select
 import ssl
 import sys
 import time
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp
 
@@ -51,6 +53,7 @@ _clock = time.monotonic
 _wall_clock = time.time
 _random = random.SystemRandom()
 _VIEWS = "views"
+STDOUT_WAIT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def build(settings: Settings, *, docs: bool = False) -> Service:
 
 def source_client(name: SourceName, settings: SourceSettings) -> Source:
     """Make the client of one source."""
-    https = settings.url.startswith("https:")
+    https = urlsplit(settings.url).scheme == "https"
     tls: ssl.SSLContext | None = tls_context(settings) if https else None
     transport = Transport(tls=tls, max_age=settings.connection_seconds, max_idle=settings.idle_seconds)
     own = settings.headers
@@ -188,7 +191,8 @@ def _products(
 
 def _sink(settings: Settings, metrics: Metrics) -> Sink:
     if settings.view_log.sink == "stdout":
-        return Stdout(io.FileIO(sys.stdout.fileno(), "wb", closefd=False))
+        stdout = io.FileIO(sys.stdout.fileno(), "wb", closefd=False)
+        return Stdout(stdout, lambda: bool(select.select([], [stdout], [], STDOUT_WAIT_SECONDS)[1]))
     folder = settings.data_dir / _VIEWS
     return Segments(folder, settings.view_log.max_bytes, _file_stamp, metrics.view_file_removed)
 

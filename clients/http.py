@@ -17,6 +17,7 @@ from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable
 from clients.pool import Origin, Pool
 
 URL = httpx.URL
+InvalidURL = httpx.InvalidURL
 Response = httpx.Response
 AnyTransport = httpx.AsyncBaseTransport
 DEFAULT_MAX_BYTES = 4 * 1024 * 1024

@@ -1,5 +1,6 @@
 """The outermost layer of both listeners: a request's context, its id on the answer, its line and its count."""
 
+import asyncio
 from collections.abc import Callable
 
 import structlog
@@ -38,6 +39,9 @@ class Edge:
         answer = _Answer(send, context.caller.request_id)
         try:
             await self._app(scope, receive, answer)
+        except asyncio.CancelledError:  # the grace of a stop is over: this task ends here, and its client hears of it
+            if not answer.status:
+                await problem(scope, "overloaded", "The service is stopping.")(scope, receive, answer)
         except Exception as exc:
             log.error("a request broke", request_id=context.caller.request_id, path=context.path, exc_info=exc)
             if not answer.status:
@@ -65,7 +69,7 @@ def _route(scope: Scope) -> str:
     """Return the template of the route that was taken; /openapi.json and its like are their own."""
     if "route" in scope:
         return str(scope["route"].path)
-    return str(scope["path"]) if "endpoint" in scope else "unmatched"
+    return str(scope["path"]).rstrip() if "endpoint" in scope else "unmatched"
 
 
 class _Answer:
@@ -101,8 +105,10 @@ class HeadAsGet:
             await send(message)
 
         as_get = {**scope, "method": "GET"}  # a copy: the server frames the answer by the method that was sent
-        await self._app(as_get, receive, head_only)
-        scope.update({key: as_get[key] for key in ("route", "endpoint") if key in as_get})
+        try:
+            await self._app(as_get, receive, head_only)
+        finally:
+            scope.update({key: as_get[key] for key in ("route", "endpoint") if key in as_get})
 
 
 class NoEncodedSlash:

@@ -23,6 +23,7 @@ def install(app: FastAPI) -> None:
     """Make every refusal of an app a problem."""
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(Exception)(_broken)
     app.exception_handler(ClientLeft)(_left)  # before its answer
     app.exception_handler(ClientDisconnect)(_left)  # in the middle of its body
 
@@ -36,6 +37,10 @@ async def _http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 404:
         return problem(request.scope, "route-unknown", "See /openapi.json for what there is.")
     return problem(request.scope, "body-invalid", "The body could not be read.")
+
+
+async def _broken(request: Request, _error: Exception) -> Response:
+    return problem(request.scope, "internal", "It has been logged.")  # by the edge, to which it goes on
 
 
 async def _left(_request: Request, _error: Exception) -> Response:

@@ -20,6 +20,7 @@ Kind = Literal[
     "source-timeout",
     "source-failed",
     "source-unavailable",
+    "overloaded",
     "internal",
 ]
 
@@ -36,6 +37,7 @@ _STATUSES: dict[Kind, tuple[int, str]] = {
     "internal": (500, "Something broke"),
     "source-failed": (502, "A source that the page needs failed"),
     "source-unavailable": (503, "A source that the page needs is not asked at present"),
+    "overloaded": (503, "Come again in a moment"),
     "source-timeout": (504, "A source that the page needs did not answer in time"),
 }
 

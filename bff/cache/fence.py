@@ -1,4 +1,4 @@
-"""Rule 1: a load that was under way when its key was invalidated fills nothing.
+"""The fence: a load that was under way when its key was invalidated fills nothing.
 
 A load takes its key's nonce; an invalidation revokes it; a fill is refused unless its nonce still stands. Random
 nonces and not counters, because a forgotten counter starts anew and would let an old fill in.

@@ -1,7 +1,7 @@
 """The memory tier: an aiocache backend, bounded in entries and bytes, least recently used first out.
 
-aiocache's own memory backend is unbounded and keeps a timer for each key; its BaseCache is the frame that both
-tiers share. Ages are the entries' own affair, so a ttl is not supported here.
+aiocache's own memory backend is unbounded and keeps a timer for each key; its BaseCache is the frame. Ages are the
+entries' own affair, so a ttl is not supported here.
 """
 
 from collections import OrderedDict
@@ -62,7 +62,7 @@ class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
         self._drop(key)
         (self._products if value.body is not None else self._unknown).put(key, value)
         self._evict()
-        return True
+        return self.peek(key) is value  # an entry larger than all bounds goes at once
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
         return self._drop(key)

@@ -102,8 +102,9 @@ class Pages:
             for _, flight, _ in page.loads.values():
                 flight.disconnect()
             raise
-        for _, flight, _ in page.loads.values():
+        for name, flight, _ in page.loads.values():
             flight.leave()
+            page.waited[name] += self._clock() - began
         return answer
 
     def _land(self, page: _Waiting, task: asyncio.Task[Outcome], waited: float) -> None:

@@ -66,7 +66,9 @@ def storable(parts: Parts) -> Literal["public", "revalidate", "never"]:
     """Return what a cache may do with the page: keep it, ask each time, or not keep it."""
     if not complete(parts):
         return "never"
-    return "revalidate" if any(isinstance(part, Stale) for part in parts.values()) else "public"
+    # A value that was fenced off is good enough for the page that asked before, and not for a cache behind it.
+    passing = any(isinstance(part, Stale) or (isinstance(part, Ok) and not part.stored) for part in parts.values())
+    return "revalidate" if passing else "public"
 
 
 def fresh_until(parts: Parts) -> float:

@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import select
 from collections.abc import Callable
 from io import RawIOBase
 from pathlib import Path
@@ -22,10 +23,11 @@ class Sink(Protocol):
 
 
 class Stdout:
-    """Lines on standard output."""
+    """Lines on standard output. ready: waits a little for its reader, and returns whether it takes more."""
 
-    def __init__(self, stream: RawIOBase) -> None:
+    def __init__(self, stream: RawIOBase, ready: Callable[[], bool]) -> None:
         self._stream = stream
+        self._ready = ready
         self._sent = 0
 
     def __repr__(self) -> str:
@@ -35,7 +37,8 @@ class Stdout:
         """Write lines; those of a batch that failed begin the next one, and what was sent of them is passed over."""
         rest = memoryview(lines)[self._sent :]
         while rest:
-            written = self._stream.write(rest)
+            # No more at a time than a pipe that is ready takes without blocking: a stalled reader must not hold a stop.
+            written = self._stream.write(rest[: select.PIPE_BUF]) if self._ready() else None
             if written is None:
                 raise BlockingIOError(errno.EAGAIN, "standard output takes no more")
             self._sent += written

@@ -113,8 +113,8 @@ async def test_demo_refuses_what_it_cannot_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         for options, code, said in (
-            (("--sources-port", port), 1, port),
-            (("--catalog", str(tmp_path / "none.json"), "--sources-port", "0"), 1, "none.json"),
+            (("--sources-port", port), 1, "--sources-port"),
+            (("--catalog", str(tmp_path / "none.json"), "--sources-port", "0"), 2, "--catalog"),
             (("--delays", "a,b"), 2, "--delays"),
             (("--port", port, "--sources-port", "0"), 1, "BFF_PORT"),
         ):

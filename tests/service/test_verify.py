@@ -42,6 +42,6 @@ def test_a_catalogue_that_is_none_is_refused(tmp_path: Path) -> None:
     try:
         verify.main([str(file)])
     except SystemExit as ended:
-        assert ended.code == 1
+        assert ended.code == 2
     else:
         raise AssertionError("it was taken")

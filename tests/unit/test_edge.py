@@ -6,11 +6,17 @@ import random
 from collections.abc import Callable
 from typing import Any
 
-import pytest
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff.api.edge import Edge
+from bff.api.products import Products
+from bff.api.public import public_app
+from bff.cache.fence import Fence
+from bff.cache.memory import MemoryTier
+from bff.cache.tiers import Tiers
+from bff.product.pages import Page, Pages
+from clients.source import Caller
 
 Counts = list[tuple[str, str, int]]
 
@@ -22,16 +28,17 @@ def edged(app: ASGIApp, counts: Counts) -> Edge:
     return Edge(app, lambda: 0.0, random.getrandbits, counted, log_all=False)
 
 
-async def ask(app: ASGIApp) -> list[Message]:
+async def ask(app: ASGIApp, path: str = "/x") -> list[Message]:
     sent: list[Message] = []
 
     async def receive() -> Message:
-        return {"type": "http.request"}
+        await asyncio.Event().wait()  # the client stays
+        return {}
 
     async def send(message: Message) -> None:
         sent.append(message)
 
-    scope: Scope = {"type": "http", "method": "GET", "path": "/x", "raw_path": b"/x", "headers": []}
+    scope: Scope = {"type": "http", "method": "GET", "path": path, "raw_path": path.encode(), "headers": []}
     await app(scope, receive, send)
     return sent
 
@@ -63,14 +70,31 @@ async def test_a_request_that_breaks_after_its_answer_has_begun_sends_no_second_
     assert counts == [("unmatched", "GET", 200)]
 
 
-async def test_a_request_that_is_cancelled_is_counted_as_one_whose_client_left() -> None:
+async def test_a_request_that_the_end_of_the_grace_cuts_off_is_told_to_come_again() -> None:
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         raise asyncio.CancelledError
 
     counts: Counts = []
-    with pytest.raises(asyncio.CancelledError):
-        await ask(edged(app, counts))
-    assert counts == [("unmatched", "GET", 499)]
+    start, body = await ask(edged(app, counts))
+    assert (start["status"], json.loads(body["body"])["type"]) == (503, "urn:bff:problem:overloaded")
+    assert dict(start["headers"])[b"retry-after"] == b"1"
+    assert counts == [("unmatched", "GET", 503)]
+
+
+async def test_a_route_that_breaks_is_the_same_problem_through_the_whole_application() -> None:
+    class Broken(Pages):
+        async def load(self, sku: str, caller: Caller, deadline: float) -> Page:
+            raise ValueError("secret")
+
+    counts: Counts = []
+    pages = Broken(
+        {}, Tiers(MemoryTier(Fence(random.getrandbits), 1, 1), Fence(random.getrandbits)), frozenset(), float, print
+    )
+    products = Products(pages, print, 1.0, float, str)
+    start, body = await ask(public_app(products, (), lambda app: edged(app, counts)), "/api/v1/products/1")
+    assert (start["status"], dict(start["headers"])[b"content-type"]) == (500, b"application/problem+json")
+    assert json.loads(body["body"])["type"] == "urn:bff:problem:internal"
+    assert [count[2] for count in counts] == [500]
 
 
 async def test_what_is_no_http_passes_through() -> None:

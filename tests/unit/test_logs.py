@@ -12,8 +12,8 @@ log = structlog.get_logger("ours")
 structlog.contextvars.bind_contextvars(request_id="an-id")
 log.debug("quiet")
 log.info("hello", sku="1")
-logging.getLogger("uvicorn.error").info("chatter")
-logging.getLogger("uvicorn.error").warning("from %s", "elsewhere")
+logging.getLogger("uvicorn.error").warning("chatter")
+logging.getLogger("uvicorn.error").error("from %s", "elsewhere")
 try:
     raise ValueError("why")
 except ValueError as exc:

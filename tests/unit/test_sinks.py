@@ -184,15 +184,27 @@ class Reluctant(io.RawIOBase):
 def test_standard_output_gets_whole_batches_at_once_and_stays_open() -> None:
     pipe = Reluctant()
     pipe.full = False
-    sink = Stdout(pipe)
+    sink = Stdout(pipe, lambda: True)
     sink.write(line(1) + line(2))
     sink.close()
     assert (pipe.taken, pipe.closed) == (line(1) + line(2), False)
 
 
+def test_a_reader_that_has_stalled_is_no_wait_for_ever() -> None:
+    pipe = Reluctant()
+    pipe.full = False
+    ready = [True, False]
+    sink = Stdout(pipe, lambda: ready.pop(0) if ready else True)
+    lines = b"a" * 5000 + b"\n"
+    with pytest.raises(BlockingIOError):
+        sink.write(lines)
+    sink.write(lines)
+    assert pipe.taken == lines
+
+
 def test_a_batch_that_standard_output_refused_is_not_written_twice_when_it_is_repeated() -> None:
     pipe = Reluctant()
-    sink = Stdout(pipe)
+    sink = Stdout(pipe, lambda: True)
     for _ in range(2):
         with pytest.raises(OSError):
             sink.write(line(1))
