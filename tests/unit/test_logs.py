@@ -40,12 +40,12 @@ def test_each_event_is_one_json_line_and_off_a_terminal_that_is_the_default() ->
             "timestamp": "",
         }
         assert lines[0]["timestamp"].endswith("Z")
-        assert lines[1]["level"] == "warning"
+        assert lines[1]["level"] == "error"
         assert "ValueError: why" in lines[2]["exception"]
 
 
 def test_a_level_holds_back_what_is_below_it() -> None:
-    assert [json.loads(line)["event"] for line in said("error", "json")] == ["broke"]
+    assert [json.loads(line)["event"] for line in said("error", "json")] == ["from elsewhere", "broke"]
     assert json.loads(said("debug", "json")[0])["event"] == "quiet"
 
 
