@@ -73,6 +73,13 @@ async def test_an_https_upstream_whose_authority_is_trusted_is_read_over_one_con
     assert await reason(serving(certificates), price__tls_ca_file=str(certificates / "ca.pem")) is None
 
 
+async def test_the_scheme_may_be_written_in_capitals(certificates: Path) -> None:
+    async with upstream(parts("price"), tls=serving(certificates)) as up:
+        shouted = up.template.replace("http://", "HTTPS://")
+        async with bff(price__url=shouted, price__tls_ca_file=str(certificates / "ca.pem")) as service:
+            assert (await service.page("1001")).reasons["price"] is None
+
+
 async def test_an_upstream_that_nobody_vouches_for_is_unavailable(certificates: Path) -> None:
     assert await reason(serving(certificates)) == "unavailable"
     assert await reason(serving(certificates), price__tls_ca_file=str(certificates / "other.pem")) == "unavailable"

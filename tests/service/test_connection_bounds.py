@@ -1,14 +1,16 @@
 """What is no HTTP, what undoes a content coding, and how many bytes an answer may have."""
 
 import gzip
+import tracemalloc
 import zlib
 from collections.abc import Callable
 
 import pytest
 
 from clients.connection import MAX_HEAD_BYTES, Malformed, TooLarge
+from tests.service.sockets import REQUEST, connected
 from tests.service.test_connection import CHUNKED, chunks, exchanged, refusal
-from tests.upstreams import response
+from tests.upstreams import raw, response
 
 GARBAGE = {
     "no HTTP": b"SSH-2.0-OpenSSH_9.2\r\n",
@@ -100,3 +102,16 @@ async def test_what_is_no_body_is_bounded_too() -> None:
     assert isinstance(await refusal(trailers), TooLarge)
     padded = CHUNKED + (b"1;" + b"x" * 1000 + b"\r\na\r\n") * 500
     assert isinstance(await refusal(padded), TooLarge)
+
+
+async def test_a_body_in_the_smallest_chunks_costs_its_bytes_and_no_more() -> None:
+    body = chunks(*(b"ab" for _ in range(16_384)))
+    async with connected(raw(body, close=False)) as (connection, _):
+        tracemalloc.start()
+        try:
+            answer = await connection.exchange(REQUEST, 65_536)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert len(answer.body) == 32_768
+    assert peak < 500_000  # a list of the chunks would be 16,384 objects of 35 bytes and their places: 700 kB
