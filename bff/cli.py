@@ -15,12 +15,11 @@ from bff import logs
 from bff.demo import screen
 from bff.demo.catalog import Catalog, CatalogError
 from bff.demo.launch import SourcesFailed, sample_sources
+from bff.demo.sources import DELAYS_MS, FIRST_PORT
 from bff.environment import SettingsRefused, load
 from bff.listener import PortTaken
 from bff.serve import serve
 from bff.settings import Settings
-
-SOURCES_PORT = 8101
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -49,10 +48,10 @@ def demo(
     catalog: Annotated[Path | None, typer.Option(help="A catalogue file instead of the sample.")] = None,
     sources_port: Annotated[
         int, typer.Option(min=0, max=65533, help="Of the info service, and the two after it; 0 takes free ones.")
-    ] = SOURCES_PORT,
-    delays: Annotated[
-        str, typer.Option(help="Milliseconds that info, price and stock take to answer.")
-    ] = "500,300,200",
+    ] = FIRST_PORT,
+    delays: Annotated[str, typer.Option(help="Milliseconds that info, price and stock take to answer.")] = ",".join(
+        map(str, DELAYS_MS)
+    ),
     host: Host = None,
     port: Port = None,
     admin_host: AdminHost = None,

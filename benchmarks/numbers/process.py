@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bff.demo.launch import stop
+
 STOP_SECONDS = 10.0
 MIB = 2**20
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,7 +62,7 @@ async def serving(urls: Mapping[str, str], **settings: Any) -> AsyncIterator[Ser
             public, admin = [(await process.stdout.readline()).decode().split()[1] for _ in range(2)]
             yield Serving(public, admin, process.pid)
         finally:
-            await _stop(process)
+            await stop(process, STOP_SECONDS)
 
 
 def _environment(urls: Mapping[str, str], settings: Mapping[str, Any]) -> dict[str, str]:
@@ -72,18 +74,6 @@ def _environment(urls: Mapping[str, str], settings: Mapping[str, Any]) -> dict[s
 async def _start(environment: dict[str, str]) -> Process:
     command = (sys.executable, "-m", "bff", "serve")
     return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL, env=environment, cwd=ROOT)
-
-
-async def _stop(process: Process) -> None:
-    if process.returncode is not None:
-        return
-    process.terminate()
-    try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
 
 
 def everywhere(**settings: Any) -> dict[str, Any]:

@@ -32,7 +32,7 @@ async def sample_sources(
         try:
             yield await _listening(process, errors)
         finally:
-            await _stop(process)
+            await stop(process, STOP_SECONDS)
 
 
 def _options(port: int, catalog: Path | None, delays_ms: tuple[int, int, int] | None) -> list[str]:
@@ -69,12 +69,13 @@ async def _listening(process: Process, errors: IO[bytes]) -> dict[str, str]:
     return urls
 
 
-async def _stop(process: Process) -> None:
+async def stop(process: Process, seconds: float) -> None:
+    """Ask a process to end, and kill it where it has not in so many seconds."""
     if process.returncode is not None:
         return
     process.terminate()
     try:
-        async with asyncio.timeout(STOP_SECONDS):
+        async with asyncio.timeout(seconds):
             await process.wait()
     except TimeoutError:
         process.kill()

@@ -23,6 +23,7 @@ from bff.demo.product import PARTS
 from bff.demo.source import Source
 from bff.listener import Listener, PortTaken, bind, url
 
+FIRST_PORT = 8101
 DELAYS_MS = (500, 300, 200)
 _LAST_PORT = 65536 - len(PARTS)
 _STDIN = 0
@@ -92,7 +93,7 @@ def _options() -> argparse.ArgumentParser:
     parser.add_argument(
         "--port",
         type=_port,
-        default=8101,
+        default=FIRST_PORT,
         help="of info; price and stock take the next two; 0: any free ones",
     )
     parser.add_argument("--catalog", type=Path, metavar="FILE", help="instead of the built-in catalogue")
