@@ -9,7 +9,8 @@ ALL_RINGS := unit,service,contract,servers
 RINGS ?= $(ALL_RINGS)
 PEERS := .tools/bench
 
-.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog bench bench-transports lock clean
+.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog bench bench-numbers \
+	bench-transports lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -59,7 +60,10 @@ $(VENV)/.dev: $(VENV)/.runtime requirements-dev.txt
 	@$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
 
-bench: setup-dev ## what a page, a fault and a million products cost; writes benchmarks/NUMBERS.md
+bench: setup-dev $(PEERS)/.ready ## the service and its peers at the same work; writes benchmarks/RESULTS.md
+	@$(PEERS)/bin/python -m benchmarks.comparison
+
+bench-numbers: setup-dev ## what a page, a fault and a million products cost; writes benchmarks/NUMBERS.md
 	@$(BIN)/python -m benchmarks.numbers
 
 bench-transports: setup-dev $(PEERS)/.ready ## our transport and its peers; writes benchmarks/TRANSPORTS.md

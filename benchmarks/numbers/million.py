@@ -16,16 +16,19 @@ import uvloop
 
 from benchmarks.numbers.process import MIB, weight
 from bff.cache.entry import Lifetimes
-from bff.cache.fence import Fence
 from bff.cache.memory import MemoryTier
 from bff.cache.tiers import Tiers
 from bff.environment import load
+from bff.product.guard import Guard
+from bff.product.loader import Landings, Singly, Time
 from bff.product.pages import Page, Pages
 from bff.product.parts import SOURCES, Ok, SourceName
-from bff.product.upstream import Guard, Time, Upstream
+from bff.product.upstream import Upstream
+from bff.resilience.alarms import Alarms
 from bff.resilience.breaker import BreakerPolicy, Circuit
 from bff.resilience.budget import RetryBudget
 from bff.resilience.bulkhead import Bulkhead
+from bff.resilience.retry import Retry, RetryPolicy
 from bff.resilience.stack import Call
 from bff.wiring import source_client
 from clients.source import Caller
@@ -55,20 +58,25 @@ class Answers:
 
 def made(answers: Answers) -> tuple[Pages, Tiers]:
     """Put pages and cache together, as wiring does, but for what stands around a call."""
-    fence = Fence(random.getrandbits)
-    cache = Tiers(MemoryTier(fence, MAX_ENTRIES, MAX_BYTES), fence)
+    clock = time.perf_counter
+    cache = Tiers(MemoryTier(SOURCES, MAX_ENTRIES, MAX_BYTES), SOURCES)
     upstreams = {name: _upstream(name, answers, cache) for name in SOURCES}
-    return Pages(upstreams, cache, frozenset({"info"}), time.perf_counter, _nothing), cache
+    alarms = Alarms(clock)
+    return Pages(upstreams, cache.memory, frozenset({"info"}), clock, alarms, _nothing, _nothing), cache
 
 
 def _upstream(name: SourceName, answers: Answers, cache: Tiers) -> Upstream:
     clock = time.perf_counter
     settings = load({f"BFF_{source.upper()}__URL": "http://127.0.0.1:9/{sku}" for source in SOURCES})
     circuit = Circuit(BreakerPolicy(0.5, 20, 10, 5, 3), clock)
-    guard = Guard(answers, circuit, Bulkhead(64, 256, clock), RetryBudget(0.2, 10, clock))
+    budget = RetryBudget(0.2, 10, clock)
+    retry = Retry(RetryPolicy(1, (), lambda _: 0.0), budget, clock, random.uniform, asyncio.sleep)
+    guard = Guard(answers, retry, circuit, Bulkhead(64, 256, clock), budget)
     lifetimes = Lifetimes(fresh=86_400, revalidate=0, stale=0, not_found=5)
     wall = Time(0.8, clock, clock, random.random)
-    return Upstream(name, source_client(name, getattr(settings, name)), guard, cache, lifetimes, wall, _nothing)
+    landings = Landings(name, cache.of(name), lifetimes, wall)
+    loading = Singly(source_client(name, getattr(settings, name)), answers, landings, wall)
+    return Upstream(name, loading, guard, cache.of(name), clock, _nothing)
 
 
 def _nothing(*_: Any) -> None:

@@ -26,7 +26,7 @@ dependencies of the service and have an environment of their own:
 {machine}
 
 `httpx over ...` is `httpx.AsyncClient` over another transport; the others are called without a client. `ours` is
-`clients.http.get`.
+`clients.http.send`.
 """
 TEXTS = {
     "errors": """## Errors
