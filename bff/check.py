@@ -15,23 +15,25 @@ _CALLER = Caller(request_id=SKU, trace_id="0" * 31 + "1")
 
 async def reach_all(settings: Settings, say: Callable[[str], None]) -> bool:
     """Ask every source for a SKU that hardly exists, say a line of each, and return whether all are well."""
-    results = await asyncio.gather(*(_reach(name, settings) for name in SOURCES))
-    for name, (well, found) in zip(SOURCES, results, strict=True):
-        say(f"{name}: {'ok' if well else 'failed'}, {found}")
+    asked: list[tuple[SourceName, bool]] = [(name, False) for name in SOURCES]
+    asked += [(name, True) for name in SOURCES if getattr(settings, name).bulk_url is not None]
+    results = await asyncio.gather(*(_reach(name, settings, bulk=bulk) for name, bulk in asked))
+    for (name, bulk), (well, found) in zip(asked, results, strict=True):
+        say(f"{name}{' in bulk' if bulk else ''}: {'ok' if well else 'failed'}, {found}")
     return all(well for well, _ in results)
 
 
-async def _reach(name: SourceName, settings: Settings) -> tuple[bool, str]:
+async def _reach(name: SourceName, settings: Settings, *, bulk: bool) -> tuple[bool, str]:
     own = getattr(settings, name)
     seconds = settings.attempt_seconds(own)
     source = source_client(name, own)
     try:
         async with asyncio.timeout(seconds):
-            status = await source.reach(SKU, _CALLER, seconds)
+            status = await source.reach(SKU, _CALLER, seconds, bulk=bulk)
     except TimeoutError:
         return False, f"no answer within {seconds:g} s"
     except UpstreamError as exc:
         return False, f"{type(exc).__name__.lower()}: {exc.__cause__ or exc}"
     finally:
         await source.aclose()
-    return status == 200 or status in own.not_found_status, f"status {status}"
+    return status == 200 or (status in own.not_found_status and not bulk), f"status {status}"

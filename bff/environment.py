@@ -10,6 +10,7 @@ from pydantic_settings import EnvSettingsSource
 from bff.settings import NESTING, PREFIX, Settings, SourceSettings
 from bff.values import headers_in
 from clients import info, price, stock
+from clients.source import SKUS
 
 _FIELDS = {"info": info.FIELDS, "price": price.FIELDS, "stock": stock.FIELDS}
 _PLACEHOLDER_URL = "http://unset/{sku}"
@@ -99,6 +100,7 @@ def _impossible(settings: Settings) -> Iterator[tuple[str, str]]:
 def _impossible_source(name: str, source: SourceSettings, deadline: float) -> Iterator[tuple[str, str]]:
     if (source.attempt_timeout_seconds or 0) > deadline:
         yield "ATTEMPT_TIMEOUT_SECONDS", "must not be longer than BFF_DEADLINE_SECONDS"
+    yield from _impossible_bulk(source)
     if not source.map.keys() <= _FIELDS[name]:
         yield "MAP", f"must name only fields of the part: {', '.join(sorted(_FIELDS[name]))}"
     if source.headers_file is not None:
@@ -107,6 +109,15 @@ def _impossible_source(name: str, source: SourceSettings, deadline: float) -> It
         except ValueError as exc:
             yield "HEADERS_FILE", str(exc)
     yield from _impossible_tls(source)
+
+
+def _impossible_bulk(source: SourceSettings) -> Iterator[tuple[str, str]]:
+    if source.bulk_body is not None and source.bulk_method != "POST":
+        yield "BULK_BODY", "is only sent where BULK_METHOD is POST"
+    if source.bulk_method == "POST" and source.bulk_body is None:
+        yield "BULK_BODY", "is needed where BULK_METHOD is POST"
+    if SKUS not in (source.bulk_url or SKUS) and f'"{SKUS}"'.encode() not in (source.bulk_body or b""):
+        yield "BULK_URL", f"must hold {SKUS} in its path or query, or BULK_BODY must as a string"
 
 
 def _impossible_tls(source: SourceSettings) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 from starlette.types import ASGIApp
 
+from bff.protocol import Quick, protocol
+
 BACKLOG = 2048
+TICK_SECONDS = 0.1  # as uvicorn counts them: ten ticks a second
 KEEP_ALIVE_SECONDS = 75  # longer than a proxy keeps its side, so that it is the proxy that closes
 
 
@@ -24,22 +27,25 @@ class Listener(uvicorn.Server):
     """Serves an application on a bound socket, and leaves signals to others.
 
     grace_seconds: what requests in flight get at the end of `listening`.
+    quick: answers some requests ahead of the application.
     """
 
-    def __init__(self, app: ASGIApp, sock: socket.socket, grace_seconds: float) -> None:
+    def __init__(self, app: ASGIApp, sock: socket.socket, grace_seconds: float, quick: Quick | None = None) -> None:
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=protocol(quick),
             ws="none",
             lifespan="off",
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # no address of a client is looked at
             timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=grace_seconds,  # type: ignore[arg-type] # passed to wait_for: fractions are fine
         )
         super().__init__(config)
         self.sock = sock
+        self._stop = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -56,7 +62,17 @@ class Listener(uvicorn.Server):
             yield
         finally:
             self.should_exit = True
+            self._stop.set()
             await task
+
+    async def main_loop(self) -> None:
+        """Do uvicorn's regular chores until told to stop; its own would notice that a tick later."""
+        tick = 0
+        while not await self.on_tick(tick):
+            tick += 1
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._stop.wait()
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import signal
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from bff.settings import Settings
 from bff.wiring import Service, build
 
 ADMIN_GRACE_SECONDS = 1.0
+GC_THRESHOLDS = (50_000, 20, 50)
 
 log = structlog.get_logger(__name__)
 
@@ -27,20 +29,21 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def running(settings: Settings, *, docs: bool = False) -> AsyncIterator[Running]:
+async def running(settings: Settings, *, docs: bool = False, front: bool = True) -> AsyncIterator[Running]:
     """Serve while the body runs, then drain: readiness, public listener, requests, views, admin listener.
 
+    docs, front: as `bff.api.public.public_app` has them.
     Raises PortTaken before anything is answered.
     """
     with contextlib.ExitStack() as sockets:
         public = sockets.enter_context(bind(settings.host, settings.port, "BFF_PORT"))
         admin = sockets.enter_context(bind(settings.admin_host, settings.admin_port, "BFF_ADMIN_PORT"))
-        service = build(settings, docs=docs)
+        service = build(settings, docs=docs, front=front)
         loop = asyncio.get_running_loop()
         lag = loop.create_task(service.watch_loop_lag())
         shipping = loop.create_task(service.shipper.run())
         async with Listener(service.admin, admin, ADMIN_GRACE_SECONDS).listening():
-            async with Listener(service.public, public, settings.grace_seconds).listening():
+            async with Listener(service.public, public, settings.grace_seconds, service.quick).listening():
                 service.readiness.ready = True
                 try:
                     yield Running(service, url(public), url(admin))
@@ -58,8 +61,19 @@ async def serve(settings: Settings, announce: Callable[[str, str], None], *, doc
     """Serve until SIGTERM or SIGINT. announce: told the public and the admin URL once both listen."""
     stop = _stop_on_signals()
     async with running(settings, docs=docs) as service:
+        _spare_the_collector()
         announce(service.public_url, service.admin_url)
         await stop.wait()
+
+
+def _spare_the_collector() -> None:
+    """Leave what lives as long as the process out of collections, and make these rarer.
+
+    Pages make next to no cycles, and by default their allocations alone have a collector walk through the whole cache.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
 
 
 def _stop_on_signals() -> asyncio.Event:

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bff.values import (
     Amounts,
+    BulkBody,
     Count,
     FieldMap,
     File,
@@ -19,6 +20,7 @@ from bff.values import (
     Seconds,
     SecondsOrZero,
     Share,
+    SkusUrl,
     SkuUrl,
     Statuses,
     Whole,
@@ -50,6 +52,11 @@ class SourceSettings(Section):
     """One source: where it is, how it is called, how long its answers live, what it speaks."""
 
     url: SkuUrl
+    bulk_url: SkusUrl | None = None
+    bulk_method: Literal["GET", "POST"] = "GET"
+    bulk_body: BulkBody = None
+    bulk_size: Count = 100
+    bulk_items: ItemPointer = None
     required: Flag = False
     attempt_timeout_seconds: Seconds | None = None
     attempts: Annotated[Count, Field(le=10)] = 2
@@ -65,6 +72,7 @@ class SourceSettings(Section):
     retry_floor: Whole = 10
     circuit: CircuitSettings = CircuitSettings()
     max_body_bytes: Count = 65536
+    max_bulk_bytes: Count = 4_194_304
     headers: Headers = Field(default=(), repr=False)
     headers_file: File | None = None
     tls_ca_file: File | None = None

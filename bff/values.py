@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
-from clients.http import URL, InvalidURL
+from clients.http import InvalidURL, Target
 from clients.shape import Pointer
+from clients.source import MAX_URL_BYTES, SKU, SKUS
 
+LONGEST_SKU = 64
 _WHOLE = re.compile(r"[0-9]{1,15}", re.ASCII)
 _DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
 _MINOR = re.compile(r"minor:(0|[1-9]|1[0-9]|20)", re.ASCII)
@@ -64,15 +66,50 @@ def _url(text: str) -> str:
         raise ValueError("must be an http:// or https:// URL with a host")
     if parts.username is not None or parts.fragment:
         raise ValueError("must have no user name and no fragment; credentials belong in the headers")
-    if "{sku}" not in parts.path + parts.query or "{sku}" in parts.netloc:
-        raise ValueError("must hold {sku} in its path or query")
-    if re.search(r"[{}]", text.replace("{sku}", "")):
-        raise ValueError("must hold no placeholder but {sku}")
+    return text
+
+
+def _template(text: str, placeholder: str) -> str:
+    """Check a URL with a placeholder; where it may be left out is not known here."""
+    _url(text)
+    if placeholder in urlsplit(text).netloc:
+        raise ValueError(f"must hold {placeholder} in its path or query")
+    if re.search(r"[{}]", text.replace(placeholder, "")):
+        raise ValueError(f"must hold no placeholder but {placeholder}")
     try:
-        URL(text.replace("{sku}", "1"))
+        target = Target(text, placeholder)
     except InvalidURL:
         raise ValueError("must be a URL with a valid host and port") from None
+    if target.length + target.places * LONGEST_SKU > MAX_URL_BYTES:
+        raise ValueError(f"must leave room for a SKU within {MAX_URL_BYTES} bytes")
     return text
+
+
+def _sku_url(text: str) -> str:
+    if SKU not in _template(text, SKU):
+        raise ValueError(f"must hold {SKU} in its path or query")
+    return text
+
+
+def _bulk_body(text: Any) -> Any:
+    """Return the JSON to post, written anew so that its placeholder can be found in it."""
+    if not isinstance(text, str):
+        return text
+    value = _json(text)
+    try:
+        body = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except (ValueError, RecursionError):
+        raise ValueError("must be JSON") from None
+    if _names(value, SKUS):
+        raise ValueError(f"must not hold {SKUS} as a name")
+    return body
+
+
+def _names(value: Any, name: str) -> bool:
+    """Return whether an object anywhere in a document has such a name."""
+    if isinstance(value, dict):
+        return name in value or any(_names(inner, name) for inner in value.values())
+    return isinstance(value, list) and any(_names(inner, name) for inner in value)
 
 
 def headers(value: Any) -> tuple[tuple[str, str], ...]:
@@ -143,7 +180,9 @@ Seconds = Annotated[float, BeforeValidator(_decimal), Field(gt=0)]
 SecondsOrZero = Annotated[float, BeforeValidator(_decimal), Field(ge=0)]
 Share = Annotated[float, BeforeValidator(_decimal), Field(ge=0, le=1)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-SkuUrl = Annotated[str, AfterValidator(_url)]
+SkuUrl = Annotated[str, AfterValidator(_sku_url)]
+SkusUrl = Annotated[str, AfterValidator(lambda text: _template(text, SKUS))]
+BulkBody = Annotated[bytes | None, NoDecode, BeforeValidator(_bulk_body)]
 Headers = Annotated[tuple[tuple[str, str], ...], NoDecode, BeforeValidator(lambda text: headers(_json(text)))]
 ItemPointer = Annotated[Pointer | None, NoDecode, BeforeValidator(_pointer)]
 FieldMap = Annotated[dict[str, Pointer], NoDecode, BeforeValidator(lambda text: _pointers(_json(text)))]

@@ -224,7 +224,13 @@ class _Exchange:
         if self._inflate is not None and body and (not self._inflate.eof or self._inflate.unused_data):
             self._fail(Malformed("broken content coding"))
         elif not self.done.done():
-            self.done.set_result(Answer(self._status, self._headers, body))
+            self.done.set_result(Answer(self._status, self._plain_headers(), body))
+
+    def _plain_headers(self) -> list[tuple[bytes, bytes]]:
+        """Return the headers, without those that speak of a coding that is undone."""
+        if self._inflate is None:
+            return self._headers
+        return [pair for pair in self._headers if pair[0].lower() not in (b"content-encoding", b"content-length")]
 
     def _fail(self, error: Exception) -> None:
         if not self.done.done():

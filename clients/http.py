@@ -6,9 +6,11 @@ variables do not exist here. Foreign exceptions are translated once, in `send`.
 
 import asyncio
 import email.utils
+import itertools
 import re
 import ssl
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 import httpx
 
@@ -25,11 +27,14 @@ _DEFAULT_PORT = {"http": 80, "https": 443}
 _UNSENDABLE = re.compile(rb"[\r\n\0]")
 _SECONDS = re.compile(r"[0-9]{1,9}")
 
+Header = tuple[bytes, bytes]
+
 
 class Transport(httpx.AsyncBaseTransport):
     """An HTTP/1.1 transport that loses no connection under cancellation and bounds what it reads.
 
-    A request's extension `max_bytes` bounds its decoded answer.
+    A request's extension `max_bytes` bounds its decoded answer; `target`, as in httpx's own transport, is asked for
+    instead of the URL's path.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, max_age: float = 60, max_idle: float = 4) -> None:
@@ -53,7 +58,7 @@ class Transport(httpx.AsyncBaseTransport):
         LocalProtocolError for what is not sent.
         """
         pool = self._pool(request)
-        content = await request.aread()
+        content = b"".join(request.stream) if isinstance(request.stream, httpx.ByteStream) else await request.aread()
         max_bytes = request.extensions.get("max_bytes", DEFAULT_MAX_BYTES)
         try:
             answer = await pool.exchange(_head(request, len(content)) + content, max_bytes)
@@ -65,8 +70,10 @@ class Transport(httpx.AsyncBaseTransport):
             raise httpx.RemoteProtocolError(str(exc), request=request) from exc
         except TooLarge as exc:
             raise httpx.DecodingError(str(exc), request=request) from exc
-        headers = [pair for pair in answer.headers if pair[0].lower() not in (b"content-encoding", b"content-length")]
-        return httpx.Response(answer.status, headers=headers, content=answer.body, request=request)
+        # A stream and not `content`, which httpx takes through ten microseconds of guessing at its length and type.
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=httpx.ByteStream(answer.body), request=request
+        )
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -88,14 +95,52 @@ class Transport(httpx.AsyncBaseTransport):
         return pool
 
 
-async def get(
-    transport: httpx.AsyncBaseTransport, url: httpx.URL, headers: Iterable[tuple[str, str]], *, max_bytes: int
+class Target:
+    """A URL template, taken apart once: what is put into it is one path segment or query value, already encoded."""
+
+    def __init__(self, template: str, placeholder: str) -> None:
+        # No end of a mark is a beginning of it, so it is found where it was put, whatever stands around it.
+        mark = next(mark for number in itertools.count() if (mark := f"sku{number}x") not in template)
+        self._mark = mark.encode()
+        url = httpx.URL(template.replace(placeholder, mark))
+        self._raw_path = url.raw_path
+        self.origin = url.copy_with(raw_path=b"/")
+        self.host = url.netloc
+        self.places = self._raw_path.count(self._mark)
+        # Of the whole URL as it is sent, without what is put into it.
+        self.length = len(f"{url.scheme}://") + len(url.netloc) + len(self.of(b""))
+
+    def __repr__(self) -> str:
+        return f"<Target {self.origin}>"
+
+    def of(self, value: bytes) -> bytes:
+        """Return what is asked for with a value in the placeholder's place."""
+        return self._raw_path.replace(self._mark, value)
+
+
+async def send(
+    transport: httpx.AsyncBaseTransport,
+    target: Target,
+    value: bytes,
+    headers: Iterable[Header],
+    *,
+    max_bytes: int,
+    content: bytes | None = None,
 ) -> httpx.Response:
-    """Read a URL.
+    """Read what a target has of a value: by POST where there is content, else by GET.
 
     Raises Unavailable where no answer came, Garbled where it was no HTTP or too large.
     """
-    request = httpx.Request("GET", url, headers=list(headers), extensions={"max_bytes": max_bytes})
+    own = [(b"Host", target.host), *headers]
+    if content is not None:
+        own.append((b"Content-Length", b"%d" % len(content)))
+    request = httpx.Request(
+        "GET" if content is None else "POST",
+        target.origin,
+        headers=own,
+        stream=httpx.ByteStream(content or b""),
+        extensions={"max_bytes": max_bytes, "target": target.of(value)},
+    )
     try:
         return await transport.handle_async_request(request)
     except httpx.NetworkError as exc:
@@ -111,7 +156,7 @@ def body_of(response: httpx.Response, not_found: frozenset[int]) -> bytes | None
     """
     status = response.status_code
     if status == 200:
-        return response.content
+        return b"".join(cast(httpx.ByteStream, response.stream))
     if status in not_found:
         return None
     wait = retry_after(response.headers)
@@ -140,12 +185,15 @@ def retry_after(headers: Mapping[str, str]) -> float:
 
 
 def _head(request: httpx.Request, content_length: int) -> bytes:
-    parts = [request.method.encode("ascii"), b" ", request.url.raw_path, b" HTTP/1.1\r\n"]
-    for name, value in request.headers.raw:
-        if _UNSENDABLE.search(value):
-            raise httpx.LocalProtocolError("a header value with a line break or NUL", request=request)
+    target = request.extensions.get("target") or request.url.raw_path
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), target)]
+    fields = request.headers.raw
+    if _UNSENDABLE.search(b"".join([value for _, value in fields])):
+        raise httpx.LocalProtocolError("a header value with a line break or NUL", request=request)
+    for name, value in fields:
         if name.lower() == b"transfer-encoding":  # a streamed body was read first, and is sent with its length
-            name, value = b"Content-Length", b"%d" % content_length
-        parts += (name, b": ", value, b"\r\n")
-    parts.append(b"\r\n")
-    return b"".join(parts)
+            lines.append(b"Content-Length: %d" % content_length)
+        else:
+            lines.append(b"%b: %b" % (name, value))
+    lines.append(b"\r\n")
+    return b"\r\n".join(lines)

@@ -31,16 +31,14 @@ class _Sent(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Sent).decode
 
 
-def read(document: bytes, sku: str, amounts: amount.Reader = amount.number) -> Price:
-    """Read the part from an object of the standard shape; Garbled where an amount is none, or it is another's."""
+def read(document: bytes | msgspec.Raw, amounts: amount.Reader = amount.number) -> Price:
+    """Read the part from an object of the standard shape; msgspec.MsgspecError or Garbled where it is none."""
     sent = _decode(document)
-    if sent.sku_id != sku:
-        raise Garbled("another SKU")
     if sent.currency is not None and not _CURRENCY.fullmatch(sent.currency):
         raise Garbled("not a currency")
     original = bytes(sent.original_price)
     return Price(
-        sku_id=sku,
+        sku_id=sent.sku_id,
         price=amounts(bytes(sent.price)),
         original_price=None if original == b"null" else amounts(original),
         currency=sent.currency,

@@ -53,30 +53,45 @@ class Pointer:
 class Shape:
     """How an upstream writes a part. The default is the standard shape, read without a detour.
 
-    item: where the part's object stands; a null there is an unknown SKU.
+    item: where the part's object stands in a single answer; a null there is an unknown SKU.
     fields: our field to its place inside the object; a field that is not named keeps its name.
-    loose_sku: whether an integer id equals its digits, and may be left out.
+    loose_sku: whether an integer id equals its digits, and a single answer may leave it out.
     """
 
     item: Pointer | None = None
     fields: dict[str, Pointer] = field(default_factory=dict)
     loose_sku: bool = False
 
+    @property
+    def is_standard(self) -> bool:
+        """Whether objects come as we have them."""
+        return not self.fields and not self.loose_sku
+
     def standard(self, body: bytes, sku: str) -> bytes | None:
         """Return the part's object with our names, None where the SKU is unknown.
 
         Raises Garbled or msgspec.DecodeError.
         """
-        if self.item is None and not self.fields and not self.loose_sku:
+        if self.item is None and self.is_standard:
             return body
         item: bytes | None = body if self.item is None else self.item.of(body)
         if self.item is not None and item == _NULL:
             return None
         if item is None:
             raise Garbled("no item where it was said to be")
-        return msgspec.json.encode(self._renamed(item, sku))
+        return msgspec.json.encode(self._renamed(item, sku if self.loose_sku else None))
 
-    def _renamed(self, item: bytes, sku: str) -> dict[str, msgspec.Raw]:
+    def standard_item(self, item: msgspec.Raw, key: str | None) -> bytes | msgspec.Raw:
+        """Return one object of a bulk answer with our names. key: the SKU that it stands under, if under any.
+
+        Raises msgspec.DecodeError.
+        """
+        if self.is_standard and key is None:
+            return item
+        return msgspec.json.encode(self._renamed(bytes(item), key))
+
+    def _renamed(self, item: bytes, sku: str | None) -> dict[str, msgspec.Raw]:
+        """Return an object's fields by our names. sku: what it is called where it does not say so itself."""
         found = _object.decode(item)
         for name, pointer in self.fields.items():
             value = pointer.of(item)
@@ -84,12 +99,9 @@ class Shape:
                 found.pop(name, None)
             else:
                 found[name] = msgspec.Raw(value)
-        if self.loose_sku:
-            found["sku_id"] = msgspec.Raw(_loose(bytes(found.get("sku_id", msgspec.Raw(_NULL))), sku))
+        written = bytes(found.get("sku_id", _NULL))
+        if sku is not None and written == _NULL:
+            found["sku_id"] = msgspec.Raw(msgspec.json.encode(sku))
+        elif self.loose_sku and _INTEGER.fullmatch(written):
+            found["sku_id"] = msgspec.Raw(b'"%b"' % written)
         return found
-
-
-def _loose(written: bytes, sku: str) -> bytes:
-    if written == _NULL:
-        return msgspec.json.encode(sku)
-    return b'"' + written + b'"' if _INTEGER.fullmatch(written) else written

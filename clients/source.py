@@ -1,27 +1,63 @@
-"""A read of one part from its service: URL, headers, answer, in this order."""
+"""Reads of parts from their service, one by one or many at once: URL, headers, answer, in this order."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
+from clients.bulk import Found, Read, read_bulk
 from clients.errors import Garbled
-from clients.http import URL, AnyTransport, Response, body_of, get
-from clients.shape import Shape
+from clients.http import AnyTransport, Header, Response, Target, body_of, send
+from clients.shape import Pointer, Shape
 
-Read = Callable[[bytes, str], msgspec.Struct]
-_PLACEHOLDER = "{sku}"
-_HEADERS = (("Accept", "application/json"), ("Accept-Encoding", "gzip"), ("User-Agent", "product-bff"))
+SKU = "{sku}"
+SKUS = "{skus}"
+MAX_URL_BYTES = 4096
+NO_BOUND = 2**31
+_DEFAULTS = ((b"Accept", b"application/json"), (b"Accept-Encoding", b"gzip"), (b"User-Agent", b"product-bff"))
+_PLACEHOLDER = f'"{SKUS}"'.encode()
+_JSON = ((b"Content-Type", b"application/json"),)
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(msgspec.Struct, frozen=True):
     """On whose behalf a source is called: what of a request may reach it."""
 
     request_id: str
     trace_id: str
     trace_flags: str = "00"
     trace_state: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bulk:
+    """How a source is asked for many parts at once.
+
+    url: template with `{skus}`, which a body may take the place of.
+    body: JSON to post, in which the string "{skus}" becomes the array; None for a GET.
+    items: where the array stands, or an object keyed by SKU; None where the answer is the array.
+    size: the most SKUs in one call.
+    max_bytes: largest decoded answer.
+    """
+
+    url: str
+    body: bytes | None
+    items: Pointer | None
+    size: int
+    max_bytes: int
+
+    @property
+    def room(self) -> "Room":
+        """How much one call holds."""
+        target = Target(self.url, SKUS)
+        return Room(self.size, (MAX_URL_BYTES - target.length) // target.places if target.places else NO_BOUND)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much one call holds: SKUs, and bytes of them, commas included."""
+
+    skus: int
+    bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +69,7 @@ class Contract:
     not_found: statuses that say that the SKU is unknown.
     max_bytes: largest decoded answer.
     headers: the source's own, asked for before each call.
+    bulk: how many parts are asked for at once, None where they are not.
     """
 
     url: str
@@ -41,6 +78,21 @@ class Contract:
     not_found: frozenset[int]
     max_bytes: int
     headers: Callable[[], tuple[tuple[str, str], ...]]
+    bulk: Bulk | None = None
+
+
+@dataclass(slots=True)
+class _Sent:
+    """The headers that are the same for every call, as long as the source's own are."""
+
+    own: tuple[tuple[str, str], ...] = ()
+    headers: tuple[Header, ...] = field(default=_DEFAULTS)
+
+    def renew(self, own: tuple[tuple[str, str], ...]) -> None:
+        overridden = {name.lower().encode() for name, _ in own}
+        kept = [header for header in _DEFAULTS if header[0].lower() not in overridden]
+        self.own = own
+        self.headers = (*kept, *((name.encode(), value.encode()) for name, value in own))
 
 
 class Source:
@@ -51,6 +103,9 @@ class Source:
         self._transport = transport
         self._new_span = new_span
         self._encode = msgspec.json.Encoder().encode
+        self._sent = _Sent()
+        self._target = Target(contract.url, SKU)
+        self._bulk_target = Target(contract.bulk.url, SKUS) if contract.bulk else None
 
     def __repr__(self) -> str:
         return f"<Source {self._transport!r}>"
@@ -64,8 +119,21 @@ class Source:
         body = body_of(await self._get(sku, caller, seconds), self._contract.not_found)
         return None if body is None else self._part(body, sku)
 
-    async def reach(self, sku: str, caller: Caller, seconds: float) -> int:
+    async def fetch_all(self, skus: tuple[str, ...], caller: Caller, seconds: float) -> Found:
+        """Read the parts of several products in one call; as `fetch`."""
+        response = await self._get_all(skus, caller, seconds)
+        bulk = self._contract.bulk
+        body = body_of(response, frozenset())
+        assert bulk is not None and body is not None, "no status means an unknown SKU here"
+        try:
+            return read_bulk(body, frozenset(skus), bulk.items, self._contract.shape, self._contract.read)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+            raise Garbled(type(exc).__name__) from exc
+
+    async def reach(self, sku: str, caller: Caller, seconds: float, *, bulk: bool = False) -> int:
         """Ask for a product's part and return the answer's status, whatever its body; raises UpstreamError."""
+        if bulk:
+            return (await self._get_all((sku,), caller, seconds)).status_code
         return (await self._get(sku, caller, seconds)).status_code
 
     async def aclose(self) -> None:
@@ -73,26 +141,44 @@ class Source:
         await self._transport.aclose()
 
     async def _get(self, sku: str, caller: Caller, seconds: float) -> Response:
-        url = URL(self._contract.url.replace(_PLACEHOLDER, sku))  # a SKU has only characters that need no encoding
         headers = self._headers(caller, seconds)
-        return await get(self._transport, url, headers, max_bytes=self._contract.max_bytes)
+        return await send(self._transport, self._target, sku.encode(), headers, max_bytes=self._contract.max_bytes)
+
+    async def _get_all(self, skus: tuple[str, ...], caller: Caller, seconds: float) -> Response:
+        bulk, target = self._contract.bulk, self._bulk_target
+        assert bulk is not None and target is not None, "a source without a bulk URL is asked one by one"
+        headers = self._headers(caller, seconds)
+        content = None
+        if bulk.body is not None:
+            content = bulk.body.replace(_PLACEHOLDER, self._encode(skus))
+            if all(name.lower() != b"content-type" for name, _ in headers):
+                headers += _JSON
+        value = ",".join(skus).encode()  # a SKU has only characters that need no encoding
+        return await send(self._transport, target, value, headers, max_bytes=bulk.max_bytes, content=content)
 
     def _part(self, body: bytes, sku: str) -> bytes | None:
         try:
             body.decode("utf-8")  # what is dropped from a part is looked at by nobody else
             document = self._contract.shape.standard(body, sku)
-            return None if document is None else self._encode(self._contract.read(document, sku))
+            if document is None:
+                return None
+            part = self._contract.read(document)
+            if part.sku_id != sku:
+                raise Garbled("another SKU")
+            return self._encode(part)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
             raise Garbled(type(exc).__name__) from exc
 
-    def _headers(self, caller: Caller, seconds: float) -> list[tuple[str, str]]:
+    def _headers(self, caller: Caller, seconds: float) -> list[Header]:
         own = self._contract.headers()
-        overridden = {name.lower() for name, _ in own}
-        headers = [header for header in _HEADERS if header[0].lower() not in overridden]
-        headers += own
-        headers.append(("X-Request-Id", caller.request_id))
-        headers.append(("traceparent", f"00-{caller.trace_id}-{self._new_span()}-{caller.trace_flags}"))
+        if own is not self._sent.own:
+            self._sent.renew(own)
+        headers = [
+            *self._sent.headers,
+            (b"X-Request-Id", caller.request_id.encode()),
+            (b"traceparent", f"00-{caller.trace_id}-{self._new_span()}-{caller.trace_flags}".encode()),
+            (b"X-Request-Timeout-Ms", b"%d" % max(1, int(seconds * 1000))),
+        ]
         if caller.trace_state is not None:
-            headers.append(("tracestate", caller.trace_state))
-        headers.append(("X-Request-Timeout-Ms", str(max(1, int(seconds * 1000)))))
+            headers.append((b"tracestate", caller.trace_state.encode()))
         return headers

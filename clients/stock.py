@@ -28,12 +28,10 @@ class _Sent(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Sent).decode
 
 
-def read(document: bytes, sku: str) -> Stock:
-    """Read the part from an object of the standard shape; Garbled where the quantity is none, or it is another's."""
+def read(document: bytes | msgspec.Raw) -> Stock:
+    """Read the part from an object of the standard shape; msgspec.MsgspecError or Garbled where it is none."""
     sent = _decode(document)
-    if sent.sku_id != sku:
-        raise Garbled("another SKU")
     written = bytes(sent.quantity)
     if not _QUANTITY.fullmatch(written) or (quantity := int(written)) > MAX_QUANTITY:
         raise Garbled("not a quantity")
-    return Stock(sku, quantity, quantity > 0 if sent.available is None else sent.available)
+    return Stock(sent.sku_id, quantity, quantity > 0 if sent.available is None else sent.available)

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +17,9 @@ from bff.wiring import Service
 from tests.upstreams import Script, Upstream, parts, upstream
 
 SOURCES = ("info", "price", "stock")
+
+with_front: ContextVar[bool] = ContextVar("with_front", default=True)
+"""Whether pages are answered ahead of the routes that declare them, as in production; the answers are the same."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +146,8 @@ async def bff(
 ) -> AsyncIterator[Bff]:
     """Run the service over scripted upstreams; a source without a script answers every SKU.
 
-    settings: without their prefix, in lower case, such as price__attempts=1.
+    settings: without their prefix, in lower case, such as price__attempts=1; a URL that begins with a slash is one of
+    the source's own upstream.
     """
     async with AsyncExitStack() as stack:
         scripts = {"info": info, "price": price, "stock": stock}
@@ -150,9 +155,14 @@ async def bff(
         folder = Path(stack.enter_context(TemporaryDirectory()))
         environ = {f"BFF_{name.upper()}__URL": up.template for name, up in ups.items()}
         environ |= {"BFF_PORT": "0", "BFF_ADMIN_PORT": "0", "BFF_DATA_DIR": str(folder), "BFF_GRACE_SECONDS": "2"}
-        environ |= {f"BFF_{name.upper()}": _text(value) for name, value in settings.items()}
-        run = await stack.enter_async_context(running(load(environ)))
+        environ |= {f"BFF_{name.upper()}": _placed(name, _text(value), ups) for name, value in settings.items()}
+        run = await stack.enter_async_context(running(load(environ), front=with_front.get()))
         yield Bff(run, **ups, data=folder)
+
+
+def _placed(name: str, value: str, ups: Mapping[str, Upstream]) -> str:
+    source, _, setting = name.partition("__")
+    return ups[source].url + value if setting.endswith("url") and value.startswith("/") else value
 
 
 def _text(value: Any) -> str:

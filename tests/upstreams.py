@@ -3,10 +3,11 @@
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,12 @@ class Seen:
     def sku(self) -> str:
         """The last segment of its path."""
         return self.target.partition("?")[0].rpartition("/")[2]
+
+    @property
+    def skus(self) -> list[str]:
+        """Those that a bulk read asks for: `skus` of its query, else of its body."""
+        query = parse_qs(urlsplit(self.target).query)
+        return query["skus"][0].split(",") if "skus" in query else list(json.loads(self.body)["skus"])
 
 
 Script = Callable[[Seen, asyncio.StreamWriter], Awaitable[None]]
@@ -165,6 +172,25 @@ def in_turn(*scripts: Script) -> Script:
         await (left.pop(0) if len(left) > 1 else left[0])(seen, writer)
 
     return script
+
+
+def answering(body: Callable[[list[str]], bytes | str]) -> Script:
+    """Answer bulk reads with what is made of the SKUs that they ask for."""
+
+    async def script(seen: Seen, writer: asyncio.StreamWriter) -> None:
+        writer.write(response(body(seen.skus)))
+
+    return script
+
+
+def bulk(source: str, *, absent: Collection[str] = (), **fields: Any) -> Script:
+    """Answer bulk reads with a part for each SKU but the absent ones."""
+    return answering(lambda skus: array(part(source, sku, **fields) for sku in skus if sku not in absent))
+
+
+def array(items: Iterable[str]) -> str:
+    """Return a JSON array of texts that are JSON."""
+    return f"[{','.join(items)}]"
 
 
 def by_sku(scripts: Mapping[str, Script], other: Script) -> Script:

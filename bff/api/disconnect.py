@@ -1,42 +1,35 @@
-"""Ending the work on a request whose client has left."""
+"""Hearing of it when the client of a request leaves before it is answered.
 
-import asyncio
-from types import TracebackType
+ASGI tells it to who waits for the next message: a task for each request, for something that hardly ever happens. The
+connection itself knows at once, and our protocol puts it into the scope.
+"""
 
-from starlette.types import Receive
+from collections.abc import Callable
+
+from starlette.types import Scope
+
+from bff.protocol import SCOPE_KEY, Connection
 
 CLIENT_LEFT = 499  # nginx's number for a client that did not wait; it is counted, and sent to nobody
 
 
-class ClientLeft(Exception):
-    """The client closed its connection before it was answered."""
+class Watch:
+    """Watches the client of one request, where its connection is there to be watched."""
 
+    __slots__ = ("_connection",)
 
-class UntilDisconnect:
-    """Cancels its body when the client leaves, and raises ClientLeft then.
+    def __init__(self, scope: Scope) -> None:
+        self._connection: Connection | None = scope.get(SCOPE_KEY)
 
-    Made like asyncio.timeout: the cancellation is taken back, so that one from elsewhere is not swallowed.
-    """
+    def __repr__(self) -> str:
+        return f"<Watch {self._connection!r}>"
 
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._left = False
+    def start(self, left: Callable[[], None]) -> None:
+        """Have something done when the client leaves, in a later turn where it has left already."""
+        if self._connection is not None:
+            self._connection.watch(left)
 
-    async def __aenter__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self._watcher = asyncio.get_running_loop().create_task(self._watch())
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._watcher.cancel()
-        if self._left and self._task.uncancel() == 0 and kind is asyncio.CancelledError:
-            raise ClientLeft from error
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        self._task.cancel()
+    def stop(self) -> None:
+        """Watch no more."""
+        if self._connection is not None:
+            self._connection.watch(None)

@@ -1,13 +1,12 @@
 """The outermost layer of both listeners: a request's context, its id on the answer, its line and its count."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bff.api.context import Context, open_context
+from bff.api.context import Context, open_context, read_head
 from bff.api.disconnect import CLIENT_LEFT
 from bff.api.problems import problem
 from bff.resilience.stack import Clock
@@ -36,22 +35,27 @@ class Edge:
             await self._app(scope, receive, send)
             return
         context = open_context(scope, self._clock(), self._getrandbits)
-        answer = _Answer(send, context.caller.request_id)
+        answer = _Answer(send, context)
         try:
             await self._app(scope, receive, answer)
         except asyncio.CancelledError:  # the grace of a stop is over: this task ends here, and its client hears of it
-            if not answer.status:
+            if not context.status:
                 await problem(scope, "overloaded", "The service is stopping.")(scope, receive, answer)
         except Exception as exc:
             log.error("a request broke", request_id=context.caller.request_id, path=context.path, exc_info=exc)
-            if not answer.status:
+            if not context.status:
                 await problem(scope, "internal", "It has been logged.")(scope, receive, answer)
         finally:
-            self._done(scope, context, answer.status or CLIENT_LEFT)
+            self.done(context, context.route or _route(scope), context.status or CLIENT_LEFT)
 
-    def _done(self, scope: Scope, context: Context, status: int) -> None:
+    def open(self, raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Context:
+        """Return the context of a GET that is answered without passing through here."""
+        return read_head("GET", raw_path, headers, self._clock(), self._getrandbits)
+
+    def done(self, context: Context, route: str, status: int) -> None:
+        """Count an answer, and write its line."""
         seconds = self._clock() - context.arrived
-        self._observed(_route(scope), context.method, status, seconds)
+        self._observed(route, context.method, status, seconds)
         if self._log_all or status >= 500 or context.complete is False or seconds >= SLOW_SECONDS:
             log.info(
                 "request",
@@ -75,16 +79,17 @@ def _route(scope: Scope) -> str:
 class _Answer:
     """Sends on, with the request's id on the head."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
-        self.status = 0
-        self._send = send
-        self._request_id = request_id
+    __slots__ = ("_context", "_send")
 
-    async def __call__(self, message: Message) -> None:
+    def __init__(self, send: Send, context: Context) -> None:
+        self._send = send
+        self._context = context
+
+    def __call__(self, message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
-            self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-Id"] = self._request_id
-        await self._send(message)
+            self._context.status = message["status"]
+            message["headers"].append((b"x-request-id", self._context.caller.request_id.encode()))
+        return self._send(message)
 
 
 class HeadAsGet:
@@ -119,7 +124,8 @@ class NoEncodedSlash:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 404 to a path with an encoded slash."""
-        if scope["type"] == "http" and b"%2f" in scope.get("raw_path", b"").lower():
+        raw = scope.get("raw_path", b"")
+        if b"%" in raw and b"%2f" in raw.lower():
             await problem(scope, "route-unknown", "No route has an encoded slash.")(scope, receive, send)
         else:
             await self._app(scope, receive, send)

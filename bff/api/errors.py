@@ -7,7 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
-from bff.api.disconnect import CLIENT_LEFT, ClientLeft
+from bff.api.disconnect import CLIENT_LEFT
 from bff.api.problems import Kind, problem
 from bff.metrics import METHODS
 
@@ -24,7 +24,6 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(Exception)(_broken)
-    app.exception_handler(ClientLeft)(_left)  # before its answer
     app.exception_handler(ClientDisconnect)(_left)  # in the middle of its body
 
 

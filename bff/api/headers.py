@@ -5,50 +5,86 @@ import re
 from collections.abc import Iterable, Mapping
 
 from bff.product import view
-from bff.product.parts import SOURCES, Missing, Ok, Part, Parts, SourceName, Stale
+from bff.product.parts import SOURCES, Ok, Part, Parts, SourceName, Stale, Via
 
-VARY = "Accept, Accept-Encoding"
-_ENTITY_TAG = re.compile(r'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
+Field = tuple[bytes, bytes]
+Fields = list[Field]
+
+VARY: Field = (b"vary", b"Accept, Accept-Encoding")
+JSON: Field = (b"content-type", b"application/json")
+_NO_CACHE: Field = (b"cache-control", b"no-cache")
+_NO_STORE: Field = (b"cache-control", b"no-store")
+_ALL_HIT = b", ".join(b"bff-%b; hit; ttl=%%d" % name.encode() for name in SOURCES)
+_LOADED: dict[tuple[Via, bool], str] = {
+    ("load", True): "fwd=miss; fwd-status=200; stored",
+    ("load", False): "fwd=miss; fwd-status=200",
+    ("join", True): "fwd=miss; collapsed",
+    ("join", False): "fwd=miss; collapsed",
+}
+_ENTITY_TAG = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
-def cache_control(parts: Parts, now: float, *, viewed: bool) -> str:
+def cache_control(parts: Parts, now: float, *, viewed: bool) -> Field:
     """Return what caches may do with a page. viewed: every view of it has to reach us."""
     allowed = view.storable(parts)
     if allowed == "never":
-        return "no-store"
-    seconds = math.floor(view.fresh_until(parts) - now)
-    if viewed or allowed == "revalidate" or seconds <= 0:
-        return "no-cache"
-    return f"public, max-age={seconds}"
+        return _NO_STORE
+    if viewed or allowed == "revalidate":
+        return _NO_CACHE
+    return _public(view.fresh_until(parts) - now)
 
 
-def cache_status(parts: Parts, now: float) -> str:
+def hot_cache_control(ends: Iterable[float], now: float, *, viewed: bool) -> Field:
+    """Return the same for a page whose parts are all fresh, by when each one's fresh time ends."""
+    return _NO_CACHE if viewed else _public(min(ends) - now)
+
+
+def cache_status(parts: Parts, now: float) -> Field:
     """Return how each part was come by (RFC 9211)."""
-    return ", ".join(f"bff-{name}; {_member(parts[name], now)}" for name in SOURCES)
+    return b"cache-status", ", ".join([f"bff-{name}; {_member(parts[name], now)}" for name in SOURCES]).encode()
 
 
-def server_timing(total: float, waited: Mapping[SourceName, float]) -> str:
+def hot_cache_status(ends: Iterable[float], now: float) -> Field:
+    """Return the same for a page whose parts are all fresh."""
+    return b"cache-status", _ALL_HIT % tuple([int(end - now) for end in ends])
+
+
+def server_timing(total: float, waited: Mapping[SourceName, float]) -> Field:
     """Return the milliseconds that the page took and that it waited for each part."""
-    durations = [("page", total), *((name, waited[name]) for name in SOURCES)]
-    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in durations)
+    return b"server-timing", b"page;dur=%.1f, info;dur=%.1f, price;dur=%.1f, stock;dur=%.1f" % (
+        total * 1000,
+        waited["info"] * 1000,
+        waited["price"] * 1000,
+        waited["stock"] * 1000,
+    )
 
 
-def matches(if_none_match: Iterable[str], etag: str) -> bool:
-    """Return whether a client has the page already (RFC 9110, 13.1.2, weak comparison)."""
-    field = ",".join(if_none_match).strip()
-    return field == "*" or etag.removeprefix("W/") in _ENTITY_TAG.findall(field)
+def page_timing(total: float) -> Field:
+    """Return the milliseconds of a page that was answered whole from memory."""
+    return b"server-timing", b"page;dur=%.1f" % (total * 1000)
+
+
+def matches(sent: Iterable[Field], etag: bytes) -> bool:
+    """Return whether a client has the page already (RFC 9110, 13.1.2, weak comparison). sent: the request's headers."""
+    tags = [value for name, value in sent if name == b"if-none-match"]
+    if not tags:
+        return False
+    field = b",".join(tags).strip()
+    return field == b"*" or etag.removeprefix(b"W/") in _ENTITY_TAG.findall(field)
+
+
+def _public(seconds: float) -> Field:
+    return (b"cache-control", b"public, max-age=%d" % seconds) if seconds >= 1 else _NO_CACHE
 
 
 def _member(part: Part, now: float) -> str:
-    if isinstance(part, Stale):
+    if type(part) is Ok and part.via != "cache":
+        return _LOADED[part.via, part.stored]
+    if type(part) is Stale:
         return f"fwd=stale; ttl={math.floor(part.entry.fresh_until - now)}; detail={part.reason}"
     if part.via == "none":
         return "fwd=bypass"
     if part.via == "cache" and part.entry is not None:
         hit = f"hit; ttl={math.floor(part.entry.fresh_until - now)}"
-        return hit if isinstance(part, Ok) else f"{hit}; detail={part.reason}"
-    if isinstance(part, Missing):
-        return f"fwd=miss; detail={part.reason}" if part.reason else "fwd=miss"
-    if part.via == "join":
-        return "fwd=miss; collapsed"
-    return "fwd=miss; fwd-status=200; stored" if part.stored else "fwd=miss; fwd-status=200"
+        return hit if type(part) is Ok else f"{hit}; detail={part.reason}"
+    return f"fwd=miss; detail={part.reason}" if part.reason else "fwd=miss"

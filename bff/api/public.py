@@ -10,8 +10,8 @@ from starlette.types import ASGIApp
 
 import bff
 from bff.api import errors
-from bff.api.edge import HeadAsGet, NoEncodedSlash
-from bff.api.products import Products
+from bff.api.edge import Edge, HeadAsGet, NoEncodedSlash
+from bff.api.products import Front, Products
 from bff.api.schema import Problem
 
 CORS_SECONDS = 600
@@ -48,9 +48,18 @@ class Cors(CORSMiddleware):
 
 
 def public_app(
-    products: Products, origins: tuple[str, ...], edge: Callable[[ASGIApp], ASGIApp], *, docs: bool = False
-) -> ASGIApp:
-    """Return the application of the public listener. docs: whether /docs is there."""
+    products: Products,
+    origins: tuple[str, ...],
+    edge: Callable[[ASGIApp], Edge],
+    *,
+    docs: bool = False,
+    front: bool = True,
+) -> Edge:
+    """Return the application of the public listener.
+
+    docs: whether /docs is there. front: whether pages are answered ahead of FastAPI; without it they are the same,
+    later.
+    """
     app = FastAPI(
         title="Product-detail BFF",
         version=bff.__version__,
@@ -63,6 +72,8 @@ def public_app(
     app.include_router(products.router())
     _describe_problems(app)
     served: ASGIApp = HeadAsGet(NoEncodedSlash(app))
+    if front:
+        served = Front(served, products)
     if origins:
         served = Cors(
             served,

@@ -1,100 +1,112 @@
-"""One load for each key and nonce: whoever needs the same value meanwhile waits for the same load.
+"""One load for each key, and the fence: who needs the same value meanwhile waits for the same load.
 
-A load belongs to the service. It runs in its own task with a fresh context, a reader's deadline ends only the
-reader's waiting, and it is cancelled when every client that waits for it has left.
+A load that was under way when its key was invalidated fills nothing, and later readers do not join it: a flight is its
+own nonce, it stands while it is its key's present one, and an invalidation takes it out of the table. A load belongs to
+the service: a reader's deadline ends only the reader's waiting, and it is abandoned when every client that waits for it
+has left.
 """
 
-import asyncio
-import contextvars
-from collections.abc import Callable, Coroutine
-from typing import Any, Generic, TypeVar
-
-from bff.cache.fence import Fence, Nonce
+from typing import Generic, Protocol, TypeVar
 
 T = TypeVar("T")
-Load = Callable[[Nonce], Coroutine[Any, Any, T]]
+
+
+class Reader(Protocol[T]):
+    """Someone who waits for flights."""
+
+    def landed(self, flight: "Flight[T]") -> None:
+        """Take what a flight has brought; called once, in the turn in which it came."""
+
+
+class Work(Protocol[T]):
+    """What is being done for a flight."""
+
+    @property
+    def queued(self) -> bool:
+        """Whether it still waits to be sent."""
+
+    def abandon(self, flight: "Flight[T]") -> None:
+        """Stop working for a flight that nobody waits for."""
 
 
 class Flight(Generic[T]):
-    """A load under way.
+    """A load under way. outcome: what it brought, None until it has."""
 
-    task: its task; its result is the load's.
-    about: what the one who started it wanted to have at hand while it runs.
-    """
+    __slots__ = ("_flights", "_kept", "_readers", "key", "outcome", "work")
 
-    def __init__(self, flights: "Flights[T]", key: str, nonce: Nonce, about: Any) -> None:
+    def __init__(self, flights: "Flights[T]", key: str) -> None:
         self.key = key
-        self.nonce = nonce
-        self.about = about
-        self.task: asyncio.Task[T]
+        self.outcome: T | None = None
+        self.work: Work[T] | None = None
         self._flights = flights
-        self._waiting = 0
-        self._detached = False  # the service wants its result, whoever leaves
+        self._readers: list[Reader[T]] = []
+        self._kept = False  # the service wants its result, whoever leaves
 
     def __repr__(self) -> str:
-        return f"<Flight {self._waiting} waiting{', detached' if self._detached else ''}>"
+        return f"<Flight {len(self._readers)} waiting{', kept' if self._kept else ''}>"
 
-    def join(self) -> None:
+    @property
+    def queued(self) -> bool:
+        """Whether what it waits for is to be sent."""
+        return self.work is not None and self.work.queued
+
+    def join(self, reader: Reader[T]) -> None:
         """Begin to wait."""
-        self._waiting += 1
+        self._readers.append(reader)
 
-    def leave(self) -> None:
+    def leave(self, reader: Reader[T]) -> None:
         """Wait no longer: answered, or out of time. The load goes on."""
-        self._waiting -= 1
-        self._detached = True
+        self._readers.remove(reader)
+        self._kept = True
 
-    def disconnect(self) -> None:
-        """Wait no longer: the client is gone. The load is cancelled where it was the last."""
-        self._waiting -= 1
-        if self._waiting == 0 and not self._detached and not self.task.done():
-            self._flights.end(self)  # first, so that nobody joins what is about to be cancelled
-            self.task.cancel()
+    def disconnect(self, reader: Reader[T]) -> None:
+        """Wait no longer: the client is gone. The load is abandoned where it was the last."""
+        self._readers.remove(reader)
+        if not self._readers and not self._kept:
+            self._flights.take(self)  # first, so that nobody joins what is about to be abandoned
+            if self.work is not None:
+                self.work.abandon(self)
 
-    def detach(self) -> None:
+    def keep(self) -> None:
         """Let it go on whoever leaves."""
-        self._detached = True
+        self._kept = True
+
+    def land(self, outcome: T) -> None:
+        """Tell every reader what the load has brought."""
+        self.outcome = outcome
+        self.work = None
+        readers, self._readers = self._readers, []
+        for reader in readers:
+            reader.landed(self)
 
 
 class Flights(Generic[T]):
-    """The loads under way, by key and nonce."""
+    """The loads of one source that are under way and stand."""
 
-    def __init__(self, fence: Fence) -> None:
-        self._fence = fence
-        self._by_key: dict[tuple[str, Nonce], Flight[T]] = {}
-        self._tasks: set[asyncio.Task[T]] = set()
+    def __init__(self) -> None:
+        self._by_key: dict[str, Flight[T]] = {}
 
     def __repr__(self) -> str:
-        return f"<Flights {len(self._tasks)}>"
+        return f"<Flights {len(self)}>"
 
     def __len__(self) -> int:
-        return len(self._tasks)
+        return len(self._by_key)
 
-    def board(self, key: str, load: Load[T], about: Any) -> tuple[Flight[T], bool]:
-        """Return the flight for the key's present nonce, and whether it had to be started."""
-        nonce = self._fence.take(key)
-        flight = self._by_key.get((key, nonce))
+    def board(self, key: str) -> tuple[Flight[T], bool]:
+        """Return the key's present flight or a new one, and whether it is new."""
+        flight = self._by_key.get(key)
         if flight is not None:
             return flight, False
-        flight = Flight(self, key, nonce, about)
-        self._by_key[key, nonce] = flight
-        # A fresh context: neither the caller's deadline nor its log fields belong to the load.
-        flight.task = asyncio.get_running_loop().create_task(load(nonce), context=contextvars.Context())
-        self._tasks.add(flight.task)
-        flight.task.add_done_callback(lambda task: self._ended(flight, task))
+        flight = self._by_key[key] = Flight(self, key)
         return flight, True
 
-    def end(self, flight: Flight[T]) -> None:
-        """Let nobody join it any more."""
-        self._by_key.pop((flight.key, flight.nonce), None)
-        self._fence.release(flight.key, flight.nonce)
+    def revoke(self, key: str) -> None:
+        """Fence a key off: its flight fills nothing, and later readers do not join it."""
+        self._by_key.pop(key, None)
 
-    async def aclose(self) -> None:
-        """Cancel every load and wait until all have ended."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _ended(self, flight: Flight[T], task: asyncio.Task[T]) -> None:
-        self._tasks.discard(task)
-        if self._by_key.get((flight.key, flight.nonce)) is flight:
-            self.end(flight)
+    def take(self, flight: Flight[T]) -> bool:
+        """Let nobody join a flight any more, and return whether it stood until now."""
+        if self._by_key.get(flight.key) is not flight:
+            return False
+        del self._by_key[flight.key]
+        return True

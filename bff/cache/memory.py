@@ -1,128 +1,210 @@
-"""The memory tier: an aiocache backend, bounded in entries and bytes, least recently used first out.
+"""The memory tier: an aiocache backend, bounded in entries and bytes, what was not used lately first out.
 
 aiocache's own memory backend is unbounded and keeps a timer for each key; its BaseCache is the frame. Ages are the
 entries' own affair, so a ttl is not supported here.
+
+A row is what is kept of one SKU: an entry for each source, and what was rendered of them. It is looked up, used and
+evicted as a whole, so that a page costs one look-up and a hit writes one flag (second chance, as in CLOCK).
 """
 
 from collections import OrderedDict
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Protocol
 
 from aiocache.base import BaseCache
 from aiocache.serializers import NullSerializer
 
 from bff.cache.entry import Entry
-from bff.cache.fence import Fence, Nonce
 
 UNKNOWN_SHARE = 10  # remembered 404s take at most one in so many, so that they cannot push products out
+SECOND_CHANCES = 16  # rows that one eviction passes over at most, so that none holds up a request
 
 
-class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
-    """Entries by key. `set` takes the nonce of the load as `_cas_token`, aiocache's compare-and-set."""
-
-    NAME = "memory"
-
-    def __init__(self, fence: Fence, max_entries: int, max_bytes: int) -> None:
-        super().__init__(serializer=NullSerializer(), timeout=None)
-        self.evicted = 0
-        self._fence = fence
-        self._products = _Shelf(max_entries, max_bytes)
-        self._unknown = _Shelf(max(1, max_entries // UNKNOWN_SHARE), max(1, max_bytes // UNKNOWN_SHARE))
-
-    def __repr__(self) -> str:
-        return f"<MemoryTier {self._products!r}, unknown {self._unknown!r}>"
-
-    def __len__(self) -> int:
-        return len(self._products.entries) + len(self._unknown.entries)
+class Rendered(Protocol):
+    """What was made of a row's entries, and is gone with any of them."""
 
     @property
     def size(self) -> int:
-        """How many bytes all entries cost, about."""
-        return self._products.size + self._unknown.size
+        """How many bytes it costs, about."""
 
-    def peek(self, key: str) -> Entry | None:
-        """Return an entry without waiting and without counting as a use of it."""
-        return self._products.entries.get(key) or self._unknown.entries.get(key)
+
+class Row:
+    """What is kept of one SKU. entries: one for each source, in their order; used: since eviction last looked."""
+
+    __slots__ = ("entries", "rendered", "used")
+
+    def __init__(self, width: int) -> None:
+        self.entries: list[Entry | None] = [None] * width
+        self.rendered: Rendered | None = None
+        self.used = False
+
+    def __repr__(self) -> str:
+        return f"<Row {sum(1 for entry in self.entries if entry is not None)} of {len(self.entries)}>"
+
+
+class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
+    """Rows by SKU, in the order in which they came. The keys of aiocache's interface are those of `key_of`.
+
+    sources: their names, in the order of a row's entries.
+    """
+
+    NAME = "memory"
+
+    def __init__(self, sources: Sequence[str], max_entries: int, max_bytes: int) -> None:
+        super().__init__(serializer=NullSerializer(), timeout=None)
+        self.evicted = 0
+        self.size = 0  # bytes that all entries and what is rendered of them cost, about
+        self._count = 0
+        self._max_entries = max_entries
+        self._max_bytes = max_bytes
+        self._columns = {name: column for column, name in enumerate(sources)}
+        self._none = (None,) * len(sources)
+        self._rows: OrderedDict[str, Row] = OrderedDict()
+        self._unknown: OrderedDict[tuple[str, int], Entry] = OrderedDict()  # the remembered 404s, oldest first
+        self._unknown_size = 0
+
+    def __repr__(self) -> str:
+        return f"<MemoryTier {self._count} entries of {self.size} bytes, {len(self._unknown)} of them unknown>"
+
+    def __len__(self) -> int:
+        return self._count
+
+    def rendered(self, sku: str) -> Any:
+        """Return what was rendered of a SKU's entries, None where nothing was; a use of them all."""
+        row = self._rows.get(sku)
+        if row is None:
+            return None
+        row.used = True
+        return row.rendered
+
+    def render(self, sku: str, entries: Sequence[Entry | None], rendered: Rendered) -> None:
+        """Keep what was rendered, where these entries are still the ones that are there."""
+        row = self._rows.get(sku)
+        if row is not None and all(mine is theirs for mine, theirs in zip(row.entries, entries, strict=True)):
+            self._withdraw(row)
+            row.rendered = rendered
+            self.size += rendered.size
+            self._evict()
+
+    def look_up(self, sku: str) -> Sequence[Entry | None] | None:
+        """Return a SKU's entries, however old, None where there are none; a use of them."""
+        row = self._rows.get(sku)
+        if row is None:
+            return None
+        row.used = True
+        return row.entries
+
+    def peek(self, sku: str, column: int) -> Entry | None:
+        """Return one entry, without counting as a use of it."""
+        row = self._rows.get(sku)
+        return None if row is None else row.entries[column]
+
+    def fill(self, sku: str, column: int, entry: Entry) -> bool:
+        """Keep an entry, and return whether it is kept: not where one stands whose load began later."""
+        row = self._rows.get(sku)
+        if row is None:
+            row = self._rows[sku] = Row(len(self._none))
+        else:
+            standing = row.entries[column]
+            if standing is not None:
+                if standing.began > entry.began:
+                    return False
+                self._forget(sku, row, column)
+            self._rows.move_to_end(sku)  # what comes now must not be what goes for it
+            if row.rendered is not None:
+                self._withdraw(row)
+        row.entries[column] = entry
+        size = entry.size
+        self._count += 1
+        self.size += size
+        if entry.body is None:
+            self._unknown[sku, column] = entry
+            self._unknown_size += size
+        if self._count <= self._max_entries and self.size <= self._max_bytes and entry.body is not None:
+            return True
+        self._evict()
+        return self.peek(sku, column) is entry  # one larger than all bounds goes at once
+
+    def drop(self, sku: str, column: int) -> int:
+        """Forget an entry, and return how many there were."""
+        row = self._rows.get(sku)
+        if row is None or row.entries[column] is None:
+            return 0
+        self._forget(sku, row, column)
+        self._withdraw(row)
+        if not any(row.entries):
+            del self._rows[sku]
+        return 1
 
     # aiocache's backend interface
 
     async def _get(self, key: str, encoding: Any = None, _conn: Any = None) -> Entry | None:
-        return self._products.use(key) or self._unknown.use(key)
+        sku, column = self._place(key)
+        return (self.look_up(sku) or self._none)[column]
 
     async def _multi_get(self, keys: list[str], encoding: Any = None, _conn: Any = None) -> list[Entry | None]:
-        return [self._products.use(key) or self._unknown.use(key) for key in keys]
+        return [(self.look_up(sku) or self._none)[column] for sku, column in map(self._place, keys)]
 
-    async def _set(
-        self, key: str, value: Entry, ttl: Any = None, _cas_token: Nonce | None = None, _conn: Any = None
-    ) -> bool:
-        if _cas_token is None or not self._fence.stands(key, _cas_token):
+    async def _set(self, key: str, value: Entry, ttl: Any = None, _cas_token: Any = None, _conn: Any = None) -> bool:
+        sku, column = self._place(key)
+        if _cas_token is not None and _cas_token is not self.peek(sku, column):
             return False
-        standing = self.peek(key)
-        if standing is not None and standing.began > value.began:
-            return False
-        self._drop(key)
-        (self._products if value.body is not None else self._unknown).put(key, value)
-        self._evict()
-        return self.peek(key) is value  # an entry larger than all bounds goes at once
+        return self.fill(sku, column, value)
 
     async def _delete(self, key: str, _conn: Any = None) -> int:
-        return self._drop(key)
+        return self.drop(*self._place(key))
 
     async def _exists(self, key: str, _conn: Any = None) -> bool:
-        return self.peek(key) is not None
+        return self.peek(*self._place(key)) is not None
 
     async def _clear(self, namespace: str | None = None, _conn: Any = None) -> bool:
-        self._products.clear()
+        self._rows.clear()
         self._unknown.clear()
+        self._count = self.size = self._unknown_size = 0
         return True
 
-    def _drop(self, key: str) -> int:
-        return self._products.drop(key) + self._unknown.drop(key)
+    def _place(self, key: str) -> tuple[str, int]:
+        name, sku, _variant = key.split(":")
+        return sku, self._columns[name]
+
+    def _forget(self, sku: str, row: Row, column: int) -> None:
+        entry = row.entries[column]
+        assert entry is not None, "only what is there is forgotten"
+        row.entries[column] = None
+        self._count -= 1
+        self.size -= entry.size
+        if entry.body is None:
+            del self._unknown[sku, column]
+            self._unknown_size -= entry.size
+
+    def _withdraw(self, row: Row) -> None:
+        if row.rendered is not None:
+            self.size -= row.rendered.size
+            row.rendered = None
 
     def _evict(self) -> None:
-        while self._unknown.too_full(0, 0):
-            self.evicted += self._unknown.drop_oldest()
-        while self._products.too_full(len(self._unknown.entries), self._unknown.size):
-            self.evicted += self._products.drop_oldest()
+        most, largest = max(1, self._max_entries // UNKNOWN_SHARE), max(1, self._max_bytes // UNKNOWN_SHARE)
+        while self._unknown and (len(self._unknown) > most or self._unknown_size > largest):
+            self.evicted += self.drop(*next(iter(self._unknown)))
+        while self._rows and (self._count > self._max_entries or self.size > self._max_bytes):
+            self.evicted += self._drop_row(self._oldest())
 
+    def _oldest(self) -> str:
+        """Return the row that came first of those that were not used since they last were looked at here."""
+        sku = next(iter(self._rows))
+        for _ in range(min(SECOND_CHANCES, len(self._rows))):
+            row = self._rows[sku]
+            if not row.used:
+                break
+            row.used = False
+            self._rows.move_to_end(sku)
+            sku = next(iter(self._rows))
+        return sku
 
-class _Shelf:
-    """Entries in the order of their last use, and what they cost."""
-
-    def __init__(self, max_entries: int, max_bytes: int) -> None:
-        self.entries: OrderedDict[str, Entry] = OrderedDict()
-        self.size = 0
-        self._max_entries = max_entries
-        self._max_bytes = max_bytes
-
-    def __repr__(self) -> str:
-        return f"{len(self.entries)} entries of {self.size} bytes"
-
-    def use(self, key: str) -> Entry | None:
-        entry = self.entries.get(key)
-        if entry is not None:
-            self.entries.move_to_end(key)
-        return entry
-
-    def put(self, key: str, entry: Entry) -> None:
-        self.entries[key] = entry
-        self.size += entry.size
-
-    def drop(self, key: str) -> int:
-        entry = self.entries.pop(key, None)
-        if entry is None:
-            return 0
-        self.size -= entry.size
-        return 1
-
-    def drop_oldest(self) -> int:
-        return self.drop(next(iter(self.entries)))
-
-    def too_full(self, more_entries: int, more_bytes: int) -> bool:
-        """Return whether it exceeds a bound together with so much more that counts against it."""
-        return bool(self.entries) and (
-            len(self.entries) + more_entries > self._max_entries or self.size + more_bytes > self._max_bytes
-        )
-
-    def clear(self) -> None:
-        self.entries.clear()
-        self.size = 0
+    def _drop_row(self, sku: str) -> int:
+        row = self._rows.pop(sku)
+        self._withdraw(row)
+        columns = [column for column, entry in enumerate(row.entries) if entry is not None]
+        for column in columns:
+            self._forget(sku, row, column)
+        return len(columns)

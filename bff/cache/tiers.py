@@ -1,24 +1,21 @@
 """The cache as the product sees it: look up, load once, invalidate."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from bff.cache.entry import Entry
-from bff.cache.fence import Fence, Nonce
 from bff.cache.flights import Flight, Flights
 from bff.cache.memory import MemoryTier
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, gc=False):
     """A load that brought no answer."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True, gc=False):
     """A load that brought an answer, and whether it was kept."""
 
     entry: Entry
@@ -34,46 +31,61 @@ def key_of(source: str, sku: str) -> str:
 
 
 class Tiers:
-    """The memory tier, its fence and the loads under way."""
+    """The memory tier, and each source's loads under way. sources: their names, in the order of a row's entries."""
 
-    def __init__(self, memory: MemoryTier, fence: Fence) -> None:
+    def __init__(self, memory: MemoryTier, sources: Sequence[str]) -> None:
         self.memory = memory
-        self.flights: Flights[Outcome] = Flights(fence)
-        self._fence = fence
+        self._sources = {name: SourceTiers(memory, name, column) for column, name in enumerate(sources)}
 
     def __repr__(self) -> str:
-        return f"<Tiers {self.memory!r} {self.flights!r}>"
+        return f"<Tiers {self.memory!r} {list(self._sources.values())!r}>"
 
-    async def lookup(self, keys: list[str]) -> list[Entry | None]:
-        """Return the entries of several keys at once, however old."""
-        entries: list[Entry | None] = await self.memory.multi_get(keys)
-        return entries
+    def of(self, source: str) -> "SourceTiers":
+        """Return one source's part of the cache."""
+        return self._sources[source]
 
-    def current(self, key: str) -> Entry | None:
-        """Return what a lookup would, at once."""
-        return self.memory.peek(key)
+    @property
+    def loading(self) -> int:
+        """How many loads are under way that readers may join."""
+        return sum(len(source.flights) for source in self._sources.values())
 
-    def load(self, key: str, load: Callable[[], Awaitable[Entry | Failed]], about: Any) -> tuple[Flight[Outcome], bool]:
-        """Join the load of a key or start it; return it, and whether it was started."""
+    async def invalidate(self, source: str, skus: Iterable[str]) -> None:
+        """Forget a source's values and fence off the loads that are under way: later readers get neither."""
+        for sku in skus:
+            self._sources[source].flights.revoke(sku)
+            await self.memory.delete(key_of(source, sku))
 
-        async def fly(nonce: Nonce) -> Outcome:
-            result = await load()
-            if isinstance(result, Failed):
-                standing = self.memory.peek(key)
-                if standing is not None and self._fence.stands(key, nonce):
-                    standing.failure = result.reason
-                return result
-            return Loaded(result, bool(await self.memory.set(key, result, _cas_token=nonce)))
 
-        return self.flights.board(key, fly, about)
+class SourceTiers:
+    """One source's part of the cache."""
 
-    async def invalidate(self, keys: Iterable[str]) -> None:
-        """Forget values and fence off the loads that are under way: later readers get neither."""
-        keys = list(keys)
-        self._fence.revoke(keys)
-        for key in keys:
-            await self.memory.delete(key)
+    def __init__(self, memory: MemoryTier, name: str, column: int) -> None:
+        self.flights: Flights[Outcome] = Flights()
+        self._memory = memory
+        self._name = name
+        self._column = column
 
-    async def aclose(self) -> None:
-        """Cancel the loads under way."""
-        await self.flights.aclose()
+    def __repr__(self) -> str:
+        return f"<SourceTiers {self._name} {self.flights!r}>"
+
+    def current(self, sku: str) -> Entry | None:
+        """Return the entry of one part, however old."""
+        return self._memory.peek(sku, self._column)
+
+    def land(self, flight: Flight[Outcome], entry: Entry) -> None:
+        """Keep what a load has brought, unless it was fenced off, and tell its readers.
+
+        The fence is asked in the turn of the event loop in which the value is written.
+        """
+        stored = (
+            self.flights.take(flight)
+            and entry.bound > entry.began  # else it could never be served
+            and self._memory.fill(flight.key, self._column, entry)
+        )
+        flight.land(Loaded(entry, stored))
+
+    def fail(self, flight: Flight[Outcome], failed: Failed) -> None:
+        """Note why a load has brought nothing, and tell its readers."""
+        if self.flights.take(flight) and (standing := self.current(flight.key)) is not None:
+            standing.failure = failed.reason
+        flight.land(failed)

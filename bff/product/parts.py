@@ -1,7 +1,8 @@
 """What a page has of one source: `Ok`, `Stale` or `Missing`, and how it came by it."""
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
+
+import msgspec
 
 from bff.cache.entry import Entry
 
@@ -24,41 +25,26 @@ Via = Literal["cache", "load", "join", "none"]
 """Found in the cache; loaded for this page; another page's load was joined; not asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ok:
+class Ok(msgspec.Struct, frozen=True, gc=False):
     """A value within its fresh time, or loaded just now."""
 
     entry: Entry
     via: Via
     stored: bool = True
-
-    @property
-    def state(self) -> str:
-        """The state that clients see."""
-        return "ok"
-
-    @property
-    def reason(self) -> None:
-        """Nothing is wrong with it."""
-        return None
+    state: ClassVar[str] = "ok"
+    reason: ClassVar[None] = None
 
 
-@dataclass(frozen=True, slots=True)
-class Stale:
+class Stale(msgspec.Struct, frozen=True, gc=False):
     """A value past its fresh time, and why there is none fresher."""
 
     entry: Entry
     reason: Reason
     via: Via
-
-    @property
-    def state(self) -> str:
-        """The state that clients see."""
-        return "stale"
+    state: ClassVar[str] = "stale"
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(msgspec.Struct, frozen=True, gc=False):
     """No value, and why.
 
     reason: None where the page was answered before this source had been.
@@ -68,11 +54,7 @@ class Missing:
     reason: Reason | None
     via: Via
     entry: Entry | None = None
-
-    @property
-    def state(self) -> str:
-        """The state that clients see."""
-        return "missing"
+    state: ClassVar[str] = "missing"
 
 
 Part = Ok | Stale | Missing

@@ -1,7 +1,7 @@
 """The page as a pure function of its parts: which answer they make, and its bytes."""
 
-import hashlib
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Literal
 
 from bff.product.parts import SOURCES, Missing, Ok, Part, Parts, Reason, SourceName, Stale
@@ -28,6 +28,7 @@ class Failed:
 
 
 Verdict = Found | Unknown | Failed
+FOUND = Found()
 
 
 def verdict(parts: Parts, required: frozenset[SourceName]) -> Verdict | None:
@@ -35,6 +36,8 @@ def verdict(parts: Parts, required: frozenset[SourceName]) -> Verdict | None:
 
     A source that is not yet in `parts` is outstanding.
     """
+    if not any_missing(parts):
+        return FOUND if len(parts) == len(SOURCES) else None
     absent = {name for name, part in parts.items() if isinstance(part, Missing) and part.reason == "not_found"}
     if absent & required or len(absent) == len(SOURCES):
         return Unknown()
@@ -49,65 +52,82 @@ def verdict(parts: Parts, required: frozenset[SourceName]) -> Verdict | None:
         info = parts["info"]
         assert info.reason is not None, "a part that was waited for has its reason"
         return Failed("info", info.reason)
-    return Found()
+    return FOUND
+
+
+def any_missing(parts: Parts) -> bool:
+    """Return whether a part is missing; asked thrice a page, so it is spelt out."""
+    for part in parts.values():  # noqa: SIM110 - a generator costs more than the loop
+        if type(part) is Missing:
+            return True
+    return False
 
 
 def complete(parts: Parts) -> bool:
     """Return whether nothing is missing but what does not exist, or stale but what is being asked for."""
-    return all(
-        isinstance(part, Ok)
-        or (isinstance(part, Stale) and part.reason == "revalidating")
-        or (isinstance(part, Missing) and part.reason == "not_found")
-        for part in parts.values()
-    )
+    for part in parts.values():  # as above
+        if type(part) is not Ok and part.reason != ("revalidating" if type(part) is Stale else "not_found"):
+            return False
+    return True
 
 
 def storable(parts: Parts) -> Literal["public", "revalidate", "never"]:
     """Return what a cache may do with the page: keep it, ask each time, or not keep it."""
     if not complete(parts):
         return "never"
-    # A value that was fenced off is good enough for the page that asked before, and not for a cache behind it.
-    passing = any(isinstance(part, Stale) or (isinstance(part, Ok) and not part.stored) for part in parts.values())
-    return "revalidate" if passing else "public"
+    for part in parts.values():
+        # A value that was fenced off is good enough for the page that asked before, and not for a cache behind it.
+        if type(part) is Stale or (type(part) is Ok and not part.stored):
+            return "revalidate"
+    return "public"
 
 
 def fresh_until(parts: Parts) -> float:
     """Return when the first part's fresh time ends, by the clock of the entries."""
-    return min(part.entry.fresh_until for part in parts.values() if part.entry is not None)
+    return min([part.entry.fresh_until for part in parts.values() if part.entry is not None])
 
 
 def content(parts: Parts) -> bytes:
     """Return the members of the page that its ETag speaks of, without the closing brace."""
-    info, price, stock = (_body(parts[name]) for name in SOURCES)
-    return b'{"info":%b,"price":%b,"stock":%b' % (info, price, stock)
+    return b'{"info":%b,"price":%b,"stock":%b' % (_body(parts["info"]), _body(parts["price"]), _body(parts["stock"]))
 
 
 def page(parts: Parts, members: bytes) -> bytes:
     """Return the whole page, given its `content`."""
-    sources = b",".join(b'"%b":%b' % (name.encode(), _source(parts[name])) for name in SOURCES)
-    whole = b"true" if complete(parts) else b"false"
-    return b'%b,"meta":{"complete":%b,"sources":{%b}}}' % (members, whole, sources)
+    info, price, stock = _source(parts["info"]), _source(parts["price"]), _source(parts["stock"])
+    return b'%b,"meta":{"complete":%b,"sources":{"info":%b,"price":%b,"stock":%b}}}' % (
+        members,
+        b"true" if complete(parts) else b"false",
+        info,
+        price,
+        stock,
+    )
 
 
 def etag(members: bytes) -> str:
     """Return the weak ETag of a complete page, given its `content`."""
-    return f'W/"{hashlib.blake2b(members, digest_size=16).hexdigest()}"'
+    return f'W/"{blake2b(members, digest_size=16).hexdigest()}"'
 
 
 def sources(parts: Parts) -> dict[str, dict[str, str | None]]:
     """Return the parts' states as an error shows them."""
-    return {name: {"state": part.state, "as_of": _as_of(part), "reason": part.reason} for name, part in parts.items()}
+    return {
+        name: {"state": part.state, "as_of": _as_of(part), "reason": part.reason}
+        for name, part in ((name, parts[name]) for name in SOURCES)
+    }
 
 
 def _body(part: Part) -> bytes:
-    return _NO_PART if isinstance(part, Missing) or part.entry.body is None else part.entry.body
+    return _NO_PART if type(part) is Missing or part.entry is None or part.entry.body is None else part.entry.body
 
 
 def _as_of(part: Part) -> str | None:
-    return None if isinstance(part, Missing) else part.entry.as_of
+    return None if isinstance(part, Missing) else part.entry.as_of.decode()
 
 
 def _source(part: Part) -> bytes:
+    if type(part) is Ok:
+        return b'{"state":"ok","as_of":"%b","reason":null}' % part.entry.as_of
     as_of, reason = _as_of(part), part.reason
     return b'{"state":"%b","as_of":%b,"reason":%b}' % (
         part.state.encode(),

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception
 
 from bff.resilience.budget import RetryBudget
 from bff.resilience.errors import Refused
@@ -49,15 +49,28 @@ class Retry:
 
     async def __call__(self, call: Call, proceed: Next) -> Any:
         """Make the call, again where that is allowed; raise what the last attempt that was made raised."""
-        self._budget.ask()
+        if not call.is_repeat:
+            self._budget.ask()
         try:
             return await proceed(call)
         except self._policy.on as exc:
+            if not call.leaves_to_guard(exc):
+                raise
             return await self._again(call, proceed, exc)
+
+    async def granted(self, call: Call, error: Exception, wanted: int) -> int:
+        """Wait as before another try, and return how many of so many repeats of parts of the call may be made."""
+        pause = self._uniform(0.0, MAX_PAUSE_SECONDS) + self._policy.retry_after(error)
+        if call.deadline - self._clock() - pause < MIN_SECONDS_LEFT:
+            return 0
+        granted = sum(self._budget.take() for _ in range(wanted))
+        if granted:
+            await self._sleep(pause)
+        return granted
 
     async def _again(self, call: Call, proceed: Next, error: Exception) -> Any:
         retrying = AsyncRetrying(
-            retry=retry_if_exception_type(self._policy.on),
+            retry=retry_if_exception(lambda exc: isinstance(exc, self._policy.on) and call.leaves_to_guard(exc)),
             wait=self._pause,
             stop=lambda state: self._must_stop(state, call),
             sleep=self._sleep,

@@ -16,12 +16,16 @@ class Call:
 
     send: makes one attempt; it is given the seconds that the attempt may take.
     deadline: when the whole call must have ended, by the layers' clock.
+    leaves_to_guard: whether it is the guard's to try again after an error that may do better.
+    is_repeat: whether it repeats a part of a call that failed, and is no new question.
     queued: whether it waits for a slot just now.
     began: when its last attempt began, by the same clock.
     """
 
     send: Send
     deadline: float
+    leaves_to_guard: Callable[[Exception], bool] = lambda _: True
+    is_repeat: bool = False
     queued: bool = False
     began: float = 0.0
 

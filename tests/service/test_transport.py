@@ -5,18 +5,26 @@ import gzip
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from typing import Any
 
 import httpx  # noqa: TID251 - what it makes of our transport is under test
 import pytest
 
 from clients.errors import Garbled, Unavailable, UpstreamError
-from clients.http import Transport, get
+from clients.http import Target, Transport, send
 from tests.service.sockets import eventually, transported
 from tests.upstreams import Script, always, hang, in_turn, raw, reset, upstream
 
 
 async def sent(transport: Transport, request: httpx.Request) -> httpx.Response:
-    return await transport.handle_async_request(request)
+    answer = await transport.handle_async_request(request)
+    await answer.aread()
+    return answer
+
+
+async def read(transport: Transport, url: str, sku: bytes = b"", **more: Any) -> httpx.Response:
+    """Read from a URL in which `{sku}` stands for a SKU, as the service does."""
+    return await send(transport, Target(url, "{sku}"), sku, [], max_bytes=1000, **more)
 
 
 def refused_port() -> int:
@@ -48,7 +56,7 @@ async def test_a_failure_is_httpxs_for_httpx_and_ours_for_us(
         assert isinstance(caught.value, httpx.RequestError)
         assert caught.value.request is request
         with pytest.raises(ours):
-            await get(transport, httpx.URL(up.url), [], max_bytes=1000)
+            await read(transport, up.url)
         await eventually(lambda: transport.open_connections == up.open_connections == 0)
 
 
@@ -66,7 +74,7 @@ async def test_a_connection_that_cannot_be_made_is_a_connect_error_and_unavailab
     with pytest.raises(httpx.ConnectError):
         await sent(transport, httpx.Request("GET", url()))
     with pytest.raises(Unavailable):
-        await get(transport, httpx.URL(url()), [], max_bytes=1000)
+        await read(transport, url())
     assert transport.open_connections == 0
 
 
@@ -113,8 +121,8 @@ async def test_an_answer_comes_decoded_and_without_the_headers_that_spoke_of_its
     async with transported(always(gzip.compress(b"hello"), 201, headers)) as (transport, up):
         answer = await sent(transport, httpx.Request("GET", up.url))
         assert (answer.status_code, answer.content) == (201, b"hello")
-        assert (answer.headers["x-a"], answer.headers["content-length"]) == ("1", "5")
-        assert "content-encoding" not in answer.headers
+        assert answer.headers["x-a"] == "1"
+        assert {"content-encoding", "content-length"}.isdisjoint(answer.headers)
 
 
 async def test_httpxs_client_works_over_it() -> None:
@@ -150,7 +158,7 @@ async def test_each_origin_has_connections_of_its_own() -> None:
 async def test_calls_that_run_out_of_time_by_the_thousand_lose_no_connection(script: Script) -> None:
     async def impatient() -> None:
         async with asyncio.timeout(0.001):
-            await get(transport, httpx.URL(up.url), [], max_bytes=1000)
+            await read(transport, up.url)
 
     async with transported(script) as (transport, up):
         for _ in range(72):

@@ -16,7 +16,9 @@ from tests.upstreams import response
 
 
 async def sent(transport: Transport, url: str) -> httpx.Response:
-    return await transport.handle_async_request(httpx.Request("GET", url))
+    answer = await transport.handle_async_request(httpx.Request("GET", url))
+    await answer.aread()
+    return answer
 
 
 def trusting(certificate: Path) -> Transport:

@@ -144,6 +144,7 @@ class Played:
     """A whole guard, and what it did."""
 
     call: Next
+    retry: Retry
     circuit: Circuit
     bulkhead: Bulkhead
     budget: RetryBudget
@@ -161,14 +162,15 @@ def play(knobs: Knobs | None = None, clock: Clock | None = None) -> Played:
     bulkhead = Bulkhead(own.concurrency, own.queue, clock)
     budget = RetryBudget(own.ratio, own.floor, clock)
     attempts: list[Attempt] = []
+    retry = Retry(RetryPolicy(own.attempts, ON, asked_wait), budget, clock, own.pause, asyncio.sleep)
     call = stack(
-        Retry(RetryPolicy(own.attempts, ON, asked_wait), budget, clock, own.pause, asyncio.sleep),
+        retry,
         Breaker(circuit, own.slow_seconds, clock, failures=FAILURES, answers=(Rejected,)),
         bulkhead,
         Observe(attempts.append, clock),
         Timeout(own.attempt_seconds, clock),
     )
-    return Played(call, circuit, bulkhead, budget, attempts)
+    return Played(call, retry, circuit, bulkhead, budget, attempts)
 
 
 def opened(circuit: Circuit, failures: int) -> None:

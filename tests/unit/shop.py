@@ -1,17 +1,18 @@
 """Pages out of sources that a test plays: everything between a request and a source's client, put together."""
 
 import asyncio
-import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from bff.cache.entry import Lifetimes
-from bff.cache.fence import Fence
+from bff.cache.entry import Entry, Lifetimes
 from bff.cache.memory import MemoryTier
-from bff.cache.tiers import Tiers, key_of
-from bff.product.pages import Page, Pages
+from bff.cache.tiers import Tiers
+from bff.product.guard import Guard
+from bff.product.loader import Landings, Singly, Time
+from bff.product.pages import Client, Page, Pages
 from bff.product.parts import SOURCES, Parts, SourceName
-from bff.product.upstream import Guard, Time, Upstream
+from bff.product.upstream import Upstream
+from bff.resilience.alarms import Alarms
 from clients.source import Caller, Source
 from tests.unit.playing import Knobs, Played, Script, now, play, script
 
@@ -46,36 +47,58 @@ class Shop:
         required: frozenset[SourceName] = frozenset({"info"}),
         lives: Mapping[SourceName, Lifetimes] | None = None,
         knobs: Knobs | None = None,
+        max_entries: int = 1000,
         **scripts: Script,
     ) -> None:
-        clock = asyncio.get_running_loop().time
-        numbers = itertools.count(1)
-        self.fence = Fence(lambda _: next(numbers))
-        self.cache = Tiers(MemoryTier(self.fence, 1000, 10**7), self.fence)
+        self.clock = asyncio.get_running_loop().time
+        self.memory = MemoryTier(SOURCES, max_entries, 10**7)
+        self.cache = Tiers(self.memory, SOURCES)
         self.scripts: dict[SourceName, Script] = {name: scripts.get(name) or script() for name in SOURCES}
         self.played: dict[SourceName, Played] = {name: play(knobs) for name in SOURCES}
         self.lookups: list[tuple[SourceName, str]] = []
         self.made: list[Parts] = []
-        times = Time(DEADLINE, clock, lambda: EPOCH + clock(), lambda: 0.0)
-        self.upstreams = {
-            name: Upstream(
-                name,
-                PlayedSource(self.scripts[name]),
-                Guard(own.call, own.circuit, own.bulkhead, own.budget),
-                self.cache,
-                {**LIVES, **(lives or {})}[name],
-                times,
-                lambda source, result: self.lookups.append((source, result)),
-            )
-            for name, own in self.played.items()
-        }
-        self.pages = Pages(self.upstreams, self.cache, required, clock, self.made.append)
+        self.hot = 0
+        self.alarms = Alarms(self.clock)
+        times = Time(DEADLINE, self.clock, lambda: EPOCH + self.clock(), lambda: 0.0)
+        own = {**LIVES, **(lives or {})}
+        self.loads = {name: self._singly(name, own[name], times) for name in SOURCES}
+        self.upstreams = {name: self._upstream(name) for name in SOURCES}
+        self.pages = Pages(
+            self.upstreams, self.memory, required, self.clock, self.alarms, self.made.append, self._hot_page_made
+        )
 
-    async def page(self, seconds: float = DEADLINE, sku: str = "1") -> Page:
-        return await self.pages.load(sku, CALLER, now() + seconds)
+    def _singly(self, name: SourceName, lives: Lifetimes, times: Time) -> Singly:
+        landings = Landings(name, self.cache.of(name), lives, times)
+        return Singly(PlayedSource(self.scripts[name]), self.played[name].call, landings, times)
+
+    def _upstream(self, name: SourceName) -> Upstream:
+        own = self.played[name]
+        return Upstream(
+            name,
+            self.loads[name],
+            Guard(own.call, own.retry, own.circuit, own.bulkhead, own.budget),
+            self.cache.of(name),
+            self.clock,
+            lambda source, result: self.lookups.append((source, result)),
+        )
+
+    def _hot_page_made(self) -> None:
+        self.hot += 1
+
+    async def page(self, seconds: float = DEADLINE, sku: str = "1", client: Client | None = None) -> Page:
+        return await self.pages.load(sku, CALLER, now() + seconds, client)
 
     async def invalidate(self, *names: SourceName, sku: str = "1") -> None:
-        await self.cache.invalidate(key_of(name, sku) for name in names)
+        for name in names:
+            await self.cache.invalidate(name, [sku])
+
+    def kept(self, name: SourceName, sku: str = "1") -> Entry | None:
+        """Return what the cache has of a part, however old."""
+        return self.cache.of(name).current(sku)
+
+    async def aclose(self) -> None:
+        for upstream in self.upstreams.values():
+            await upstream.aclose()
 
     @property
     def calls(self) -> dict[str, list[float]]:
@@ -85,7 +108,7 @@ class Shop:
     def at_rest(self) -> bool:
         """Whether nothing at all is held."""
         idle = all(own.bulkhead.in_flight == own.bulkhead.waiting == 0 for own in self.played.values())
-        return idle and len(self.cache.flights) == 0 and repr(self.fence) == "<Fence 0>"
+        return idle and self.cache.loading == 0 and {repr(own) for own in self.loads.values()} == {"<Singly <Tasks 0>>"}
 
 
 def states(page: Page) -> dict[str, str]:

@@ -117,7 +117,7 @@ def test_a_page_whose_client_leaves_holds_nothing(steps: list[Step]) -> None:
         if not loop.victim.cancelled():
             await asyncio.sleep(1.0)  # by then the calls that it left behind have ended by their own time
         await turns()
-        assert shop.at_rest, (shop.cache, shop.fence)
+        assert shop.at_rest, shop.cache
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     assert cancelled_at_every_step(scenario) >= 2

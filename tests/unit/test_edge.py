@@ -12,10 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bff.api.edge import Edge
 from bff.api.products import Products
 from bff.api.public import public_app
-from bff.cache.fence import Fence
 from bff.cache.memory import MemoryTier
-from bff.cache.tiers import Tiers
-from bff.product.pages import Page, Pages
+from bff.product.pages import Client, Page, Pages
+from bff.resilience.alarms import Alarms
 from clients.source import Caller
 
 Counts = list[tuple[str, str, int]]
@@ -83,13 +82,12 @@ async def test_a_request_that_the_end_of_the_grace_cuts_off_is_told_to_come_agai
 
 async def test_a_route_that_breaks_is_the_same_problem_through_the_whole_application() -> None:
     class Broken(Pages):
-        async def load(self, sku: str, caller: Caller, deadline: float) -> Page:
+        async def load(self, sku: str, caller: Caller, deadline: float, client: Client | None = None) -> Page:
             raise ValueError("secret")
 
     counts: Counts = []
-    pages = Broken(
-        {}, Tiers(MemoryTier(Fence(random.getrandbits), 1, 1), Fence(random.getrandbits)), frozenset(), float, print
-    )
+    alarms = Alarms(float)
+    pages = Broken({}, MemoryTier((), 1, 1), frozenset(), float, alarms, print, print)
     products = Products(pages, print, 1.0, float, str)
     start, body = await ask(public_app(products, (), lambda app: edged(app, counts)), "/api/v1/products/1")
     assert (start["status"], dict(start["headers"])[b"content-type"]) == (500, b"application/problem+json")

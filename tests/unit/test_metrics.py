@@ -13,7 +13,7 @@ from bff.resilience.errors import AttemptTimeout, DeadlineExceeded
 from bff.resilience.observe import Attempt
 from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable
 
-ENTRY = Entry(b"{}", "", 0, 0, 0, 0, 0)
+ENTRY = Entry(b"{}", b"", 0, 0, 0, 0, 0)
 
 
 @dataclass

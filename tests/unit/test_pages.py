@@ -1,6 +1,7 @@
 """A page out of three sources: at once, by its deadline, and as soon as nothing can change it."""
 
 import asyncio
+import gc
 
 import pytest
 
@@ -37,7 +38,7 @@ async def test_a_part_knows_when_its_last_attempt_began() -> None:
     page = await shop.page()
     part = page.parts["price"]
     assert isinstance(part, Ok)
-    assert (part.entry.began, part.entry.as_of) == (0.25, "2026-01-01T00:00:00.250Z")
+    assert (part.entry.began, part.entry.as_of) == (0.25, b"2026-01-01T00:00:00.250Z")
 
 
 @pytest.mark.parametrize(
@@ -71,7 +72,7 @@ async def test_a_404_of_a_required_source_is_answered_at_once() -> None:
     assert (now(), page.verdict) == (0.1, Unknown())
     assert page.parts["price"] == page.parts["stock"] == Missing(None, "load")
     await until(0.4)
-    assert shop.cache.current("stock:1:") is not None  # what was asked for goes on
+    assert shop.cache.of("stock").current("1") is not None  # what was asked for goes on
 
 
 async def test_a_failure_that_nothing_can_change_is_answered_at_once() -> None:
@@ -131,7 +132,7 @@ async def test_no_page_joins_what_was_under_way_before_an_invalidation() -> None
     part = (await old).parts["price"]
     assert isinstance(part, Ok)
     assert (part.entry.body, part.stored) == (b'"old"', False)
-    assert shop.cache.current("price:1:").body == b'"new"'  # type: ignore[union-attr]
+    assert shop.cache.of("price").current("1").body == b'"new"'  # type: ignore[union-attr]
 
 
 async def test_a_clients_short_deadline_ends_its_waiting_and_not_the_call() -> None:
@@ -184,7 +185,7 @@ async def test_at_the_end_of_the_service_those_who_still_wait_get_a_page() -> No
     shop = Shop(price=script(HANGS))
     waiting = start(shop.page())
     await until(0.1)
-    await shop.cache.aclose()
+    await shop.aclose()
     assert states(await waiting)["price"] == "missing unavailable"
     assert now() == 0.1
 
@@ -195,3 +196,18 @@ async def test_what_is_never_kept_is_asked_for_every_time() -> None:
         assert states(await shop.page()) == {"info": "ok", "price": "ok", "stock": "ok"}
         await asyncio.sleep(1.0)
     assert shop.calls == {"info": [0.0], "price": [0.0, 1.0, 2.0], "stock": [0.0, 1.0, 2.0]}
+
+
+async def test_pages_leave_nothing_that_only_a_collection_would_free() -> None:
+    shop = Shop(price=script(Step(0.1)))
+    await shop.page()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(100):
+            await shop.page(sku=str(number))
+            await shop.page(sku=str(number))
+        await asyncio.sleep(1.0)
+        assert gc.collect() < 100  # of a hundred pages, not a cycle each
+    finally:
+        gc.enable()

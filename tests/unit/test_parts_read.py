@@ -1,21 +1,20 @@
 """The three parts as their services send them: what is read, what is refused, and that nothing else escapes."""
 
 import json
-from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
 from typing import Any
 
 import httpx  # noqa: TID251 - the test plays the transport
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clients import amount, info, price, stock
+from clients.bulk import Read
 from clients.errors import Garbled
 from clients.shape import Pointer, Shape
-from clients.source import Caller, Contract, Read, Source
+from clients.source import Caller, Contract, Source
 
 CALLER = Caller("request-1", "0" * 31 + "1")
 PLAIN = Shape()
@@ -172,7 +171,7 @@ def test_an_info_of_other_types_is_garbled(fields: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("module", "read"), [(info, info.read), (price, price.read), (stock, stock.read)])
-def test_a_part_has_no_field_but_its_own(module: Any, read: Callable[[bytes, str], msgspec.Struct]) -> None:
+def test_a_part_has_no_field_but_its_own(module: Any, read: Read) -> None:
     sent = part(
         name="n", description="d", brand="b", category="c", images=["i"], price=1, original_price=2, currency="EUR"
     )
@@ -185,7 +184,7 @@ async def test_a_call_says_on_whose_behalf_and_how_long_it_may_take() -> None:
     caller = Caller("request-1", "0" * 31 + "1", "01", "vendor=1")
     await source(transport, info.read, accept="text/json").fetch("7", caller, 0.0004)
     (request,) = transport.seen
-    assert str(request.url) == "http://source.test/7"
+    assert (str(request.url), request.extensions["target"]) == ("http://source.test/", b"/7")
     assert request.headers.get_list("accept") == ["text/json"]
     assert request.headers["traceparent"] == f"00-{caller.trace_id}-00000000000000ab-01"
     assert request.headers["tracestate"] == "vendor=1"

@@ -90,7 +90,7 @@ def test_a_page_comes_in_time_and_nothing_in_it_is_past_its_bound(
                 raise result
         await asyncio.sleep(DEADLINE + 0.1)
         await turns()
-        assert shop.at_rest, (shop.cache, shop.fence)
+        assert shop.at_rest, shop.cache
         assert len(shop.made) == len(requests)
 
     in_virtual_time(scenario())

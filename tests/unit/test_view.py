@@ -21,7 +21,7 @@ AS_OF = "2026-01-01T00:00:00.123Z"
 
 
 def entry(name: SourceName, fresh_until: float = 60.0) -> Entry:
-    return Entry(BODIES[name], AS_OF, 0.0, fresh_until, 99, 99, 99)
+    return Entry(BODIES[name], AS_OF.encode(), 0.0, fresh_until, 99, 99, 99)
 
 
 def kinds(name: SourceName) -> list[Part]:
@@ -122,7 +122,7 @@ def test_a_page_left_before_a_source_had_answered_is_incomplete() -> None:
 def test_the_first_fresh_time_to_end_is_the_pages() -> None:
     parts: Parts = {"info": Ok(entry("info", 60), "load"), "price": Ok(entry("price", 5), "cache")}
     assert view.fresh_until(parts | {"stock": Missing("not_found", "load")}) == 5
-    remembered = Entry(None, AS_OF, 0.0, 1.0, 1.0, 1.0, 1.0)
+    remembered = Entry(None, AS_OF.encode(), 0.0, 1.0, 1.0, 1.0, 1.0)
     assert view.fresh_until(parts | {"stock": Missing("not_found", "cache", remembered)}) == 1
 
 

@@ -1,0 +1,20 @@
+"""What stands around a source's calls."""
+
+from dataclasses import dataclass
+
+from bff.resilience.breaker import Circuit
+from bff.resilience.budget import RetryBudget
+from bff.resilience.bulkhead import Bulkhead
+from bff.resilience.retry import Retry
+from bff.resilience.stack import Next
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The stack, and the stateful layers in it for those who look at them."""
+
+    call: Next
+    retry: Retry
+    circuit: Circuit
+    bulkhead: Bulkhead
+    budget: RetryBudget
