@@ -50,11 +50,9 @@ class Coalesced:
         self._parts.append(data)
 
     def write_whole(self, data: bytes) -> None:
-        """Write a whole answer, at once where nothing is kept."""
-        if self._parts:
-            self._parts.append(data)
-        else:
-            self._transport.write(data)
+        """Write a whole answer at once, behind what is kept: who does not read must be noticed before the next."""
+        self._parts.append(data)
+        self._flush()
 
     def close(self) -> None:
         """Write what was kept, and close."""
@@ -64,7 +62,8 @@ class Coalesced:
     def _flush(self) -> None:
         if self._parts:
             parts, self._parts = self._parts, []
-            self._transport.write(b"".join(parts))
+            if not self._transport.is_closing():  # the client may have left in this very turn
+                self._transport.write(b"".join(parts))
 
 
 class Connection(Protocol):

@@ -1,8 +1,9 @@
 """The listener's protocol and clients that leave in the middle, or that do not read."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
@@ -14,11 +15,12 @@ Leave = Callable[[socket.socket], None]
 LEAVES = pytest.mark.parametrize("leave", [socket.socket.close, reset], ids=["closing", "resetting"])
 
 
-async def client(address: tuple[str, int]) -> socket.socket:
-    sock = socket.socket()
-    sock.setblocking(False)  # noqa: FBT003 - it takes no name
-    await asyncio.get_running_loop().sock_connect(sock, address)
-    return sock
+@contextlib.asynccontextmanager
+async def connected(address: tuple[str, int]) -> AsyncIterator[socket.socket]:
+    with socket.socket() as sock:
+        sock.setblocking(False)  # noqa: FBT003 - it takes no name
+        await asyncio.get_running_loop().sock_connect(sock, address)
+        yield sock
 
 
 @LEAVES
@@ -37,8 +39,7 @@ async def client(address: tuple[str, int]) -> socket.socket:
 )
 async def test_a_client_that_leaves_in_the_middle_breaks_nothing(sent: bytes, leave: Leave) -> None:
     site = Site()
-    async with listening(site) as (listener, address):
-        leaving = await client(address)
+    async with listening(site) as (listener, address), connected(address) as leaving:
         await asyncio.get_running_loop().sock_sendall(leaving, sent)
         await asyncio.sleep(0.02)
         leave(leaving)
@@ -57,10 +58,9 @@ async def test_a_client_that_leaves_in_the_very_turn_of_its_answer_breaks_nothin
             site.release.set()
 
     site, loop = Site(), asyncio.get_running_loop()
-    async with listening(site) as (listener, address):
+    async with listening(site) as (listener, address), connected(address) as leaving:
         ours, theirs = socket.socketpair()
         side, _ = await loop.create_connection(Releasing, sock=ours)
-        leaving = await client(address)
         await loop.sock_sendall(leaving, asking("/late"))
         await eventually(lambda: site.whole_way == ["/late"])
         # Both are there when the loop looks next, in this order: the answer is written before the loss is told.
@@ -73,37 +73,25 @@ async def test_a_client_that_leaves_in_the_very_turn_of_its_answer_breaks_nothin
 
 async def test_a_client_that_does_not_read_is_not_answered_on_and_on() -> None:
     site, loop = Site(), asyncio.get_running_loop()
-    async with listening(site) as (_, address):
-        full = await client(address)
-        many = asking("/big") * 1000
-        sending = loop.create_task(loop.sock_sendall(full, many))
+    async with listening(site) as (_, address), connected(address) as full:
+        await loop.sock_sendall(full, asking("/big") * 1000)
         await asyncio.sleep(0.2)
         answered = len(site.at_once) + len(site.whole_way)
-        assert answered < 100  # some ten megabytes, most of them the kernel's
+        assert answered < 100  # some megabytes, most of them the kernel's
         await asyncio.sleep(0.1)
         assert len(site.at_once) + len(site.whole_way) == answered
-        reader = loop.create_task(drained(full, 1000 * len(BIG)))
-        await sending
-        await reader
+        left = 1000 * len(BIG)
+        while left > 0:  # it reads after all
+            left -= len(await loop.sock_recv(full, 2**20))
         assert len(site.at_once) + len(site.whole_way) == 1000
-        full.close()
 
 
 async def test_a_client_that_does_not_read_is_not_answered_on_and_on_behind_a_whole_answer_either() -> None:
     site, loop = Site(), asyncio.get_running_loop()
-    async with listening(site) as (_, address):
-        full = await client(address)
+    async with listening(site) as (_, address), connected(address) as full:
         await loop.sock_sendall(full, asking("/late"))
         await eventually(lambda: site.whole_way == ["/late"])
         site.release.set()
         loop.call_soon(full.send, asking("/big") * 1000)  # there in the turn that the answer is written in
         await asyncio.sleep(0.2)
         assert len(site.at_once) + len(site.whole_way) < 100
-        full.close()
-
-
-async def drained(sock: socket.socket, least: int) -> None:
-    """Read until so many bytes have come."""
-    loop = asyncio.get_running_loop()
-    while least > 0:
-        least -= len(await loop.sock_recv(sock, 2**20))
