@@ -67,6 +67,17 @@ async def test_a_refresh_goes_on_though_every_client_leaves() -> None:
     assert shop.calls["price"] == [0.0, 6.0]
 
 
+async def test_a_refresh_goes_on_though_the_only_page_that_came_to_wait_for_it_leaves() -> None:
+    shop = Shop(price=script(Step(), Step(0.5)))
+    assert await price_at(shop, 0.0, 9.9) == ["ok", "stale revalidating"]
+    await until(10.0)
+    page = start(shop.page())  # past the revalidate time: it joins the refresh
+    await until(10.1)
+    page.cancel()
+    assert await price_at(shop, 10.5) == ["ok"]
+    assert shop.calls["price"] == [0.0, 9.9]
+
+
 async def test_after_a_failed_refresh_the_reason_is_how_it_failed_until_one_succeeds() -> None:
     shop = Shop(price=script(Step(), NO, Step()))
     assert await price_at(shop, 0.0, 6.0, 7.0, 8.0) == ["ok", "stale revalidating", "stale rejected", "ok"]

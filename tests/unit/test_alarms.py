@@ -48,21 +48,60 @@ async def test_one_set_in_the_past_rings_in_the_next_turn_and_not_at_once() -> N
     assert bell.rang == [("a", 5.0)]
 
 
-async def test_what_rings_may_set_and_disarm_others() -> None:
+async def test_an_earlier_one_that_is_set_later_rings_first_and_the_other_still_in_its_time() -> None:
     bell = Bell()
-    disarm = bell.set(1.0, "never")
+    bell.set(2.0, "b")
+    await asyncio.sleep(0.5)
+    bell.set(1.0, "a")
+    await asyncio.sleep(2.5)
+    assert bell.rang == [("a", 1.0), ("b", 2.0)]
+
+
+async def test_one_whose_timer_is_set_may_be_disarmed_and_an_earlier_one_be_set_still() -> None:
+    bell = Bell()
+    bell.set(1.0, "never")()
+    bell.set(0.5, "a")
+    bell.set(1.5, "b")
+    await asyncio.sleep(2.0)
+    assert bell.rang == [("a", 0.5), ("b", 1.5)]
+
+
+async def test_what_rings_may_set_others() -> None:
+    bell = Bell()
 
     def first() -> None:
-        disarm()
-        bell.set(0.5, "past")
-        bell.set(1.5, "later")
+        for when, name in ((0.5, "past"), (1.5, "later"), (1.25, "sooner")):
+            bell.set(when, name)
+        assert bell.rang == [], "setting rings nothing itself"
 
     bell.alarms.set(1.0, first)
-    disarm_first = bell.set(0.9, "before")
-    await asyncio.sleep(0.95)
-    disarm_first()  # it has rung: nothing happens
-    await asyncio.sleep(2.0)
-    assert [name for name, _ in bell.rang] == ["before", "never", "past", "later"]
+    bell.set(2.0, "last")
+    await asyncio.sleep(3.0)
+    assert bell.rang == [("past", 1.0), ("sooner", 1.25), ("later", 1.5), ("last", 2.0)]
+
+
+async def test_what_rings_may_disarm_others_even_those_that_are_due_with_it() -> None:
+    bell = Bell()
+    disarms: list[Callable[[], None]] = []
+
+    def disarm_all() -> None:
+        for disarm in disarms:
+            disarm()
+
+    bell.alarms.set(1.0, disarm_all)
+    disarms += [bell.set(1.0, "due with it"), bell.set(2.0, "later")]
+    bell.set(2.5, "stays")
+    await asyncio.sleep(3.0)
+    assert bell.rang == [("stays", 2.5)]
+
+
+async def test_one_that_has_rung_may_be_disarmed_still() -> None:
+    bell = Bell()
+    disarm = bell.set(1.0, "a")
+    await asyncio.sleep(1.5)
+    disarm()
+    await asyncio.sleep(1.0)
+    assert bell.rang == [("a", 1.0)]
 
 
 async def test_the_disarmed_do_not_pile_up() -> None:

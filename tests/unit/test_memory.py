@@ -50,6 +50,17 @@ async def test_clear_leaves_nothing() -> None:
     assert (len(tier), tier.size, tier.look_up("a")) == (0, 0, None)
 
 
+async def test_being_got_is_a_use_and_being_asked_for_is_none() -> None:
+    tier = made(max_entries=3)
+    for sku in "abc":
+        tier.fill(sku, 0, entry())
+    await tier.get("info:a:")
+    await tier.multi_get(["info:b:"])
+    await tier.exists("info:c:")
+    tier.fill("d", 0, entry())
+    assert (kept(tier, *"abcd"), tier.evicted) == (["a", "b", "d"], 1)
+
+
 def test_the_parts_of_a_product_are_looked_up_at_once() -> None:
     tier, value, absent = made(), entry(), entry(None)
     tier.fill("a", 2, value)
@@ -158,6 +169,14 @@ def test_remembered_404s_take_at_most_a_tenth_of_the_bytes() -> None:
     for number in range(50):
         tier.fill(str(number), 0, entry(None))
     assert tier.size == 10 * OVERHEAD_BYTES
+
+
+def test_404s_count_against_the_whole() -> None:
+    tier = made(max_entries=20)
+    for number in range(20):
+        tier.fill(f"known {number}", 0, entry())
+    tier.fill("unknown", 0, entry(None))
+    assert (len(tier), kept(tier, "known 0", "known 1", "unknown")) == (20, ["known 1", "unknown"])
 
 
 def test_a_million_unknown_skus_push_out_no_product() -> None:

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bff.cache.memory import UNKNOWN_SHARE
+from bff.cache.entry import Entry
+from bff.cache.memory import UNKNOWN_SHARE, MemoryTier
 from tests.unit.test_memory import COST, entry, made
 
 
@@ -58,30 +59,53 @@ def test_nothing_is_rendered_of_entries_that_are_there_no_more() -> None:
     assert (tier.rendered("a"), tier.rendered("b")) == (None, None)
 
 
+Model = dict[tuple[str, int], Entry]
+SKUS = "abcdefgh"
 steps = st.tuples(
     st.sampled_from(["fill", "fill", "fill", "absent", "drop", "use", "render"]),
-    st.sampled_from("abcdefgh"),
+    st.sampled_from(SKUS),
     st.integers(0, 2),
     st.integers(0, 400),
+    st.sampled_from([0.0, 1.0, 2.0]),
 )
 
 
-@given(st.lists(steps, max_size=80), st.integers(1, 12), st.integers(1, 12 * COST))
+def take_step(tier: MemoryTier, model: Model, what: str, sku: str, column: int, size: int, began: float) -> None:
+    """Do it to the tier, and to a model that evicts nothing but forgets what the tier has evicted."""
+    if what in ("fill", "absent"):
+        new, standing = entry(None if what == "absent" else b"x" * size, began), model.get((sku, column))
+        is_kept = tier.fill(sku, column, new)
+        assert is_kept == (tier.peek(sku, column) is new)
+        if standing is None or standing.began <= began:
+            model[sku, column] = new
+        else:
+            assert not is_kept
+    elif what == "drop":
+        assert tier.drop(sku, column) == ((sku, column) in model)
+        model.pop((sku, column), None)
+    elif what == "use":
+        tier.look_up(sku)
+    elif (row := tier.look_up(sku)) is not None:
+        tier.render(sku, row, Rendered(size))
+    for key in tuple(model):
+        if tier.peek(*key) is None:
+            del model[key]
+
+
+@given(st.lists(steps, max_size=80), st.integers(1, 40), st.integers(1, 40 * COST))
 def test_what_it_counts_is_what_is_there_and_never_too_much(
-    steps: list[tuple[str, str, int, int]], max_entries: int, max_bytes: int
+    steps: list[tuple[str, str, int, int, float]], max_entries: int, max_bytes: int
 ) -> None:
-    tier = made(max_entries, max_bytes)
-    for what, sku, column, size in steps:
-        if what in ("fill", "absent"):
-            tier.fill(sku, column, entry(None if what == "absent" else b"x" * size))
-        elif what == "drop":
-            tier.drop(sku, column)
-        elif what == "use":
-            tier.look_up(sku)
-        elif (row := tier.look_up(sku)) is not None:
-            tier.render(sku, row, Rendered(size))
-        there = [found for each in "abcdefgh" for at in range(3) if (found := tier.peek(each, at)) is not None]
+    tier, model = made(max_entries, max_bytes), Model()
+    for step in steps:
+        take_step(tier, model, *step)
+        there = {(sku, at): found for sku in SKUS for at in range(3) if (found := tier.peek(sku, at)) is not None}
+        assert there.keys() == model.keys()
+        assert all(there[key] is model[key] for key in there), "it is the one that was filled last"
         rendered = [row.rendered for row in tier._rows.values() if row.rendered is not None]  # no use
         assert len(tier) == len(there) <= max_entries
-        assert tier.size == sum(each.size for each in there) + sum(page.size for page in rendered) <= max_bytes
-        assert sum(each.body is None for each in there) <= max(1, max_entries // UNKNOWN_SHARE)
+        assert tier.size == sum(each.size for each in there.values()) + sum(page.size for page in rendered) <= max_bytes
+        unknown = [each.size for each in there.values() if each.body is None]
+        assert len(unknown) <= max(1, max_entries // UNKNOWN_SHARE)
+        assert sum(unknown) <= max(1, max_bytes // UNKNOWN_SHARE)
+        assert all(any(row.entries) for row in tier._rows.values()), "no row is left empty"

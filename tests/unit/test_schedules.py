@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 
 from bff.cache.entry import Lifetimes
 from bff.product.pages import Page
-from bff.product.parts import SOURCES, Missing, Ok, SourceName, Stale
-from bff.product.view import Found, verdict
+from bff.product.parts import SOURCES, Missing, Ok, Parts, SourceName, Stale
+from bff.product.view import Found, content, verdict
+from bff.product.view import page as page_bytes
 from clients.errors import Garbled, Rejected, Throttled, Unavailable
 from tests.unit.playing import HANGS, Knobs, Script, Step, fails, in_virtual_time, now, outcomes, start, turns
 from tests.unit.shop import DEADLINE, Shop
@@ -40,9 +41,23 @@ class Watch:
     async def ask(self, after: float, seconds: float) -> None:
         await asyncio.sleep(after)
         asked = now()
+        self.what_is_rendered_is_fresh_and_there()
         page = await self.shop.page(seconds)
         assert now() <= asked + seconds
         self.tells_the_truth(page, asked)
+
+    def what_is_rendered_is_fresh_and_there(self) -> None:
+        hot = self.shop.pages.hot("1")
+        if hot is None:
+            return
+        parts: Parts = {}
+        for name in SOURCES:
+            entry = self.shop.kept(name)
+            assert entry is not None, name
+            assert now() < min(entry.fresh_until, entry.refresh_at), (name, entry, now())
+            parts[name] = Ok(entry, "cache")
+        assert hot.body == page_bytes(parts, content(parts))
+        assert hot.ends == tuple(part.entry.fresh_until for part in parts.values() if part.entry is not None)
 
     def tells_the_truth(self, page: Page, asked: float) -> None:
         for name in SOURCES:
