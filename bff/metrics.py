@@ -18,7 +18,7 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
-from bff.product.parts import SOURCES, Parts, SourceName
+from bff.product.parts import SOURCES, Ok, Parts, SourceName
 from bff.resilience.errors import AttemptTimeout, DeadlineExceeded
 from bff.resilience.observe import Attempt
 from clients.bulk import Found
@@ -72,7 +72,7 @@ class Metrics:
         self._views = _Counts("bff_view_events_total", "Views of product pages.", ("outcome",))
         self._view_files = _Counts("bff_view_files_removed_total", "View files removed to keep within the bound.", ())
         self._lag = _Lag()
-        self._hot_pages = 0
+        self._hot_pages = self._ok_pages = self._misses = 0
         for outcome in ("written", "dropped", "failed"):
             self._views.add((outcome,), 0)
         for source in SOURCES:
@@ -90,8 +90,22 @@ class Metrics:
         self._requests.values[route, method, str(status)] += 1
         self._request_seconds.observe((route, method), seconds)
 
+    def missed(self, sources: Sequence[SourceName]) -> None:
+        """Count look-ups of a product of which nothing is cached."""
+        if len(sources) == len(SOURCES):
+            self._misses += 1
+            return
+        for name in sources:
+            self.looked_up(name, "miss")
+
     def page(self, parts: Parts) -> None:
         """Count the parts of a page."""
+        for part in parts.values():
+            if type(part) is not Ok:
+                break
+        else:
+            self._ok_pages += 1
+            return
         for name, part in parts.items():
             self._parts.values[name, part.state, part.reason or "none"] += 1
 
@@ -128,10 +142,15 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all metrics as Prometheus text."""
-        hot, self._hot_pages = self._hot_pages, 0
-        for name in SOURCES if hot else ():
-            self._lookups.add((name, "memory", "fresh"), hot)
-            self._parts.add((name, "ok", "none"), hot)
+        counted = (
+            (self._lookups, ("memory", "fresh"), self._hot_pages),
+            (self._lookups, ("memory", "miss"), self._misses),
+            (self._parts, ("ok", "none"), self._hot_pages + self._ok_pages),
+        )
+        self._hot_pages = self._ok_pages = self._misses = 0
+        for counts, labels, count in counted:
+            for name in SOURCES if count else ():
+                counts.add((name, *labels), count)
         return generate_latest(self.registry)
 
 

@@ -1,11 +1,12 @@
 """uvicorn's HTTP protocol, and three things that it does not do.
 
-An answer's head and body leave in one system call and one packet. And a question that can be answered at once is
-answered where its head was parsed, before a scope, a cycle and a task are made for it: see `Quick`. And a request can
-hear at once of its client's leaving: see `Connection`. Everything else goes uvicorn's way.
+An answer's head and body leave in one system call and one packet. And a question may be taken where its head was parsed
+and answered at once or by a callback, without a scope, a cycle and a task: see `Quick`. And a request can hear at once
+of its client's leaving: see `Connection`. Everything else goes uvicorn's way.
 """
 
 import asyncio
+import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -13,23 +14,77 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 Field = tuple[bytes, bytes]
-QuickAnswer = tuple[int, list[Field], bytes]
-Quick = Callable[[bytes, list[Field]], QuickAnswer | None]
-"""Answers a GET by its target and its headers, names in lower case; None where it has to go the whole way."""
+Answer = tuple[int, list[Field], bytes]
+"""A status, headers, and a body."""
+
+
+class Asker(Protocol):
+    """Whoever answers an exchange later. One of these is called at most, and the exchange is not answered after it."""
+
+    def left(self) -> None:
+        """Answer no more: the client is gone."""
+
+    def stopped(self) -> Answer:
+        """Answer now: the grace of a stop is over."""
+
+
+Later = Callable[[Asker], "Exchange"]
+Quick = Callable[[bytes, list[Field], Later], "Answer | Exchange | None"]
+"""Takes a GET by its target and its headers, names in lower case, and by what makes an exchange of it.
+
+Returns the answer, or the exchange that will be answered, or None where the request has to go the whole way.
+"""
 
 log = structlog.get_logger(__name__)
 
 SCOPE_KEY = "bff.connection"
+MAX_PARTS = 16
 _WHOLE_WAY = frozenset({b"content-length", b"expect", b"origin", b"transfer-encoding", b"upgrade"})
+
+
+class Outbox:
+    """What the connections of a listener have to write, kept until the end of a turn of the event loop.
+
+    An answer's head and body leave together. And answers that are made together leave together: written one by one
+    between other work, each would wake a client that had gone to sleep since the last, which costs us more than
+    writing does.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[Coalesced] = []
+
+    def __repr__(self) -> str:
+        return f"<Outbox {len(self._waiting)} waiting>"
+
+    def add(self, transport: "Coalesced", loop: asyncio.AbstractEventLoop) -> None:
+        """Have a transport flushed at the end of this turn."""
+        if not self._waiting:
+            loop.call_soon(self._flush)
+        self._waiting.append(transport)
+
+    def _flush(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for transport in waiting:
+            transport.flush()
 
 
 class Coalesced:
     """A transport that keeps what is written in one turn together; in all else the one that it stands before."""
 
-    __slots__ = ("_loop", "_parts", "_transport", "get_extra_info", "is_closing", "pause_reading", "resume_reading")
+    __slots__ = (
+        "_loop",
+        "_outbox",
+        "_parts",
+        "_transport",
+        "get_extra_info",
+        "is_closing",
+        "pause_reading",
+        "resume_reading",
+    )
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, transport: asyncio.Transport, outbox: Outbox, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
+        self._outbox = outbox
         self._loop = loop
         self._parts: list[bytes] = []
         self.get_extra_info = transport.get_extra_info
@@ -44,26 +99,25 @@ class Coalesced:
         return getattr(self._transport, name)
 
     def write(self, data: bytes) -> None:
-        """Write at the end of this turn."""
-        if not self._parts:
-            self._loop.call_soon(self._flush)
-        self._parts.append(data)
-
-    def write_whole(self, data: bytes) -> None:
-        """Write a whole answer at once, behind what is kept: who does not read must be noticed before the next."""
-        self._parts.append(data)
-        self._flush()
+        """Write at the end of this turn, or at once where much is kept: who does not read must be noticed."""
+        parts = self._parts
+        if not parts:
+            self._outbox.add(self, self._loop)
+        parts.append(data)
+        if len(parts) == MAX_PARTS:
+            self.flush()
 
     def close(self) -> None:
         """Write what was kept, and close."""
-        self._flush()
+        self.flush()
         self._transport.close()
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write what was kept."""
         if self._parts:
             parts, self._parts = self._parts, []
             if not self._transport.is_closing():  # the client may have left in this very turn
-                self._transport.write(b"".join(parts))
+                self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
 
 
 class Connection(Protocol):
@@ -77,8 +131,12 @@ class HttpProtocol(HttpToolsProtocol):
     """One connection of a listener."""
 
     quick: Quick | None = None
-    _coalesced: Coalesced
+    outbox: Outbox
+    cycle: Any  # uvicorn's, or what stands in for it
     _left: Callable[[], None] | None = None
+    _made: "Exchange | None" = None
+    _idle_since = math.inf
+    _reading_head = False
 
     def watch(self, left: Callable[[], None] | None) -> None:
         """Have something done when the client leaves, or nothing any more."""
@@ -89,39 +147,96 @@ class HttpProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Let go of the socket."""
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         if self.scope is not None:
             self.scope.pop(SCOPE_KEY, None)  # type: ignore[misc] # else the two would hold each other
         self._tell()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         """Take the socket."""
-        self._coalesced = Coalesced(transport, self.loop)
-        super().connection_made(self._coalesced)  # type: ignore[arg-type] # a transport in all that is used
+        kept = Coalesced(transport, self.outbox, self.loop)
+        super().connection_made(kept)  # type: ignore[arg-type] # a transport in all that is used
+
+    def on_message_begin(self) -> None:
+        """Begin a request, without a scope: few need one."""
+        self.url = b""
+        self.headers = []
+        self.expect_100_continue = False
+        self._idle_since = math.inf
+        self._reading_head = True
 
     def on_headers_complete(self) -> None:
         """Answer at once where that can be done; else as uvicorn does."""
+        self._reading_head = False
         answer = self._quick_answer()
         if answer is None:
-            self.scope[SCOPE_KEY] = self  # type: ignore[literal-required] # a server may add its own
-            super().on_headers_complete()
-            return
+            self._go_the_whole_way()
+        elif isinstance(answer, Exchange):
+            self.cycle = answer  # what follows of the request finds it under way
+        else:
+            self.cycle = _ANSWERED  # what follows of the request finds it answered
+            self.answer(answer, keep_alive=self.parser.should_keep_alive())
+
+    def answer(self, answer: Answer, *, keep_alive: bool) -> None:
+        """Write an answer, and go on to what comes after it."""
         status, fields, body = answer
-        self.cycle = _ANSWERED  # type: ignore[assignment] # what follows of the request finds it answered
-        keep_alive = self.parser.should_keep_alive()
         if not keep_alive:
             fields.append((b"connection", b"close"))
-        lines = [b"%b: %b\r\n" % field for field in (*self.server_state.default_headers, *fields)]
-        self._coalesced.write_whole(b"%b%b\r\n%b" % (STATUS_LINE[status], b"".join(lines), body))
+        lines = b"\r\n".join(map(b": ".join, (*self.server_state.default_headers, *fields)))
+        self.transport.write(b"%b%b\r\n\r\n%b" % (STATUS_LINE[status], lines, body))
         if not keep_alive:
             self.transport.close()
         self.on_response_complete()
+
+    def later(self, asker: Asker) -> "Exchange":
+        """Return what the request whose head was just parsed is answered by, later."""
+        self._made = Exchange(self, asker, keep_alive=self.parser.should_keep_alive())
+        return self._made
+
+    def on_response_complete(self) -> None:
+        """Go on to the next request, or wait for one: as uvicorn does, but without a timer for each."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        if not self._reading_head:  # else the next request has begun to come already
+            self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_again_in(self.timeout_keep_alive)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """Close a connection that was idle for so long; look again later where it was not."""
+        self.timeout_keep_alive_task = None
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_again_in(min(left, self.timeout_keep_alive))
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = math.inf  # something came
+
+    def _look_again_in(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _go_the_whole_way(self) -> None:
+        url, headers, expects = self.url, self.headers, self.expect_100_continue
+        super().on_message_begin()
+        self.url, self.expect_100_continue = url, expects
+        self.headers = self.scope["headers"] = headers
+        self.scope[SCOPE_KEY] = self  # type: ignore[literal-required] # a server may add its own
+        super().on_headers_complete()
 
     def _tell(self) -> None:
         if self._left is not None:
             left, self._left = self._left, None
             left()
 
-    def _quick_answer(self) -> QuickAnswer | None:
+    def _quick_answer(self) -> "Answer | Exchange | None":
         if self.quick is None or self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":
             return None
         if self.cycle is not None and not self.cycle.response_complete:
@@ -132,28 +247,86 @@ class HttpProtocol(HttpToolsProtocol):
         if self.flow.write_paused or self.transport.is_closing():
             return None
         try:
-            return type(self).quick(self.url, self.headers)  # type: ignore[misc] # it is there, and no method
+            return type(self).quick(self.url, self.headers, self.later)  # type: ignore[misc] # it is there, and no method
         except Exception as exc:  # the parser would make a bad request of it; the application makes the answer
             log.error("a quick answer broke", exc_info=exc)
+            if self._made is not None:
+                self._made.withdraw()
             return None
+        finally:
+            self._made = None
+
+
+class _NobodyWaits:
+    """Stands where uvicorn wakes who waits for a message."""
+
+    def set(self) -> None:
+        """Wake nobody."""
 
 
 class _Answered:
     """A cycle that is over, as uvicorn's protocol looks at it between two requests."""
 
     response_complete = True
-
-    class message_event:  # noqa: N801 - uvicorn's name for it
-        """Nobody waits for it."""
-
-        @staticmethod
-        def set() -> None:
-            """Wake nobody."""
+    message_event = _NobodyWaits()
 
 
 _ANSWERED = _Answered()
 
 
+class Exchange:
+    """A request that is answered later. uvicorn finds it where it looks for a cycle, and among its tasks."""
+
+    __slots__ = ("_asker", "_connection", "disconnected", "keep_alive", "more_body", "response_complete")
+    message_event = _NobodyWaits()
+
+    def __init__(self, connection: HttpProtocol, asker: Asker, *, keep_alive: bool) -> None:
+        self.keep_alive = keep_alive
+        self.response_complete = False
+        self.disconnected = False
+        self._connection = connection
+        self._asker: Asker | None = asker
+        connection.tasks.add(self)  # type: ignore[arg-type] # a stop waits for these, and cancels them at its end
+        connection.watch(self._left)
+
+    def __repr__(self) -> str:
+        return f"<Exchange {'ended' if self._asker is None else 'open'}>"
+
+    def answer(self, answer: Answer) -> None:
+        """Send the answer, whose headers are ours now; nowhere where the client is gone."""
+        if self._asker is not None:
+            self._end()
+            self._connection.answer(answer, keep_alive=self.keep_alive)
+
+    def withdraw(self) -> None:
+        """Leave the request to the application: nothing is answered here, and nobody is told."""
+        self._end()
+
+    def cancel(self, msg: object = None) -> None:
+        """Have it answered in the next turn: uvicorn is walking through what it stops."""
+        self._connection.loop.call_soon(self._stop)
+
+    def _stop(self) -> None:
+        if self._asker is not None:
+            self.keep_alive = False
+            self.answer(self._asker.stopped())
+
+    def _left(self) -> None:
+        asker = self._asker
+        self._end()
+        if asker is not None:
+            asker.left()
+
+    def _end(self) -> None:
+        self._asker = None
+        self.response_complete = True
+        connection = self._connection
+        connection.watch(None)
+        connection.tasks.discard(self)
+        if connection.cycle is self:  # else another request waits behind it already
+            connection.cycle = _ANSWERED  # so that the two do not hold each other
+
+
 def protocol(quick: Quick | None) -> type[HttpProtocol]:
     """Return the protocol of a listener."""
-    return type("ListenerProtocol", (HttpProtocol,), {"quick": quick and staticmethod(quick)})
+    return type("ListenerProtocol", (HttpProtocol,), {"quick": quick and staticmethod(quick), "outbox": Outbox()})

@@ -19,14 +19,16 @@ from starlette.types import ASGIApp
 from bff import looplag
 from bff.api.admin import Admin, Readiness, admin_app
 from bff.api.edge import Edge
-from bff.api.products import HotPages, Products
+from bff.api.products import Products
 from bff.api.public import public_app
+from bff.api.quick import QuickPages
 from bff.cache.entry import Lifetimes
 from bff.cache.memory import MemoryTier
 from bff.cache.tiers import Tiers
 from bff.environment import tls_context
 from bff.headersfile import HeadersFile
 from bff.metrics import Metrics
+from bff.product.fanout import Needs
 from bff.product.guard import Guard
 from bff.product.jointly import Jointly
 from bff.product.loader import Landings, Loading, Singly, Time, iso
@@ -88,7 +90,7 @@ def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Serv
     cache = _cache(settings)
     sources = {name: source_client(name, getattr(settings, name)) for name in SOURCES}
     upstreams = {name: _upstream(name, settings, sources[name], cache, metrics) for name in SOURCES}
-    metrics.watch({name: _Gauges(upstream.guard) for name, upstream in upstreams.items()})
+    metrics.watch({name: upstream.guard for name, upstream in upstreams.items()})
     recorder = Recorder(partial(metrics.views, "dropped"))
     readiness = Readiness()
     products = _products(settings, upstreams, cache, metrics, recorder)
@@ -96,7 +98,7 @@ def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Serv
     public = public_app(products, settings.cors.origins, edge, docs=docs, front=front)
     return Service(
         public=public,
-        quick=HotPages(products, public) if front else None,
+        quick=QuickPages(products, public) if front else None,
         admin=admin_app(
             Admin(readiness, metrics, upstreams, partial(_invalidate, cache)),
             partial(_edge, settings, _count_nothing),
@@ -202,8 +204,8 @@ def _products(
     settings: Settings, upstreams: dict[SourceName, Upstream], cache: Tiers, metrics: Metrics, recorder: Recorder
 ) -> Products:
     required = frozenset(name for name in SOURCES if getattr(settings, name).required)
-    alarms = Alarms(_clock)
-    pages = Pages(upstreams, cache.memory, required, _clock, alarms, metrics.page, metrics.hot_page)
+    needs = Needs(upstreams, cache.memory, required, _clock, Alarms(_clock), metrics.missed, metrics.page)
+    pages = Pages(needs, metrics.hot_page)
     return Products(pages, recorder.record, settings.deadline_seconds, _clock, _now_text)
 
 
@@ -234,18 +236,3 @@ def _now_text() -> str:
 
 def _file_stamp() -> str:
     return datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-
-
-class _Gauges:
-    """A guard as the metrics read it."""
-
-    def __init__(self, guard: Guard) -> None:
-        self._guard = guard
-
-    @property
-    def state(self) -> str:
-        return self._guard.circuit.state
-
-    @property
-    def in_flight(self) -> int:
-        return self._guard.bulkhead.in_flight

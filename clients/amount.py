@@ -10,6 +10,7 @@ from clients.errors import Garbled
 
 Reader = Callable[[bytes], msgspec.Raw]
 
+_PLAIN = re.compile(rb"(?:0|[1-9][0-9]{0,18})(?:\.[0-9]{1,20})?")  # nearly every amount, within all bounds
 _NUMBER = re.compile(rb"(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?[0-9]+))?")
 _INTEGER = re.compile(rb"0|[1-9][0-9]*")
 _LONGEST = 64  # more than 40 digits and their signs: not worth looking at
@@ -22,6 +23,8 @@ def number(text: bytes) -> msgspec.Raw:
 
     Raises Garbled where it is not 0 or more, of at most 40 digits, its last one between 10^-20 and 10^20.
     """
+    if _PLAIN.fullmatch(text):
+        return msgspec.Raw(text)
     match = _NUMBER.fullmatch(text) if len(text) <= _LONGEST else None
     if match is None:
         raise Garbled("not an amount")

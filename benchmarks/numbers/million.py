@@ -19,9 +19,10 @@ from bff.cache.entry import Lifetimes
 from bff.cache.memory import MemoryTier
 from bff.cache.tiers import Tiers
 from bff.environment import load
+from bff.product.fanout import Needs, Page
 from bff.product.guard import Guard
 from bff.product.loader import Landings, Singly, Time
-from bff.product.pages import Page, Pages
+from bff.product.pages import Pages
 from bff.product.parts import SOURCES, Ok, SourceName
 from bff.product.upstream import Upstream
 from bff.resilience.alarms import Alarms
@@ -61,8 +62,8 @@ def made(answers: Answers) -> tuple[Pages, Tiers]:
     clock = time.perf_counter
     cache = Tiers(MemoryTier(SOURCES, MAX_ENTRIES, MAX_BYTES), SOURCES)
     upstreams = {name: _upstream(name, answers, cache) for name in SOURCES}
-    alarms = Alarms(clock)
-    return Pages(upstreams, cache.memory, frozenset({"info"}), clock, alarms, _nothing, _nothing), cache
+    needs = Needs(upstreams, cache.memory, frozenset({"info"}), clock, Alarms(clock), _nothing, _nothing)
+    return Pages(needs, _nothing), cache
 
 
 def _upstream(name: SourceName, answers: Answers, cache: Tiers) -> Upstream:

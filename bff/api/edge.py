@@ -8,7 +8,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bff.api.context import Context, open_context, read_head
 from bff.api.disconnect import CLIENT_LEFT
-from bff.api.problems import problem
+from bff.api.problems import problem, problem_answer
+from bff.protocol import Answer
 from bff.resilience.stack import Clock
 
 SLOW_SECONDS = 0.5
@@ -40,17 +41,26 @@ class Edge:
             await self._app(scope, receive, answer)
         except asyncio.CancelledError:  # the grace of a stop is over: this task ends here, and its client hears of it
             if not context.status:
-                await problem(scope, "overloaded", "The service is stopping.")(scope, receive, answer)
+                await send_answer(answer, self.stopped(context))
         except Exception as exc:
-            log.error("a request broke", request_id=context.caller.request_id, path=context.path, exc_info=exc)
+            told = self.broken(context, exc)
             if not context.status:
-                await problem(scope, "internal", "It has been logged.")(scope, receive, answer)
+                await send_answer(answer, told)
         finally:
             self.done(context, context.route or _route(scope), context.status or CLIENT_LEFT)
 
     def open(self, raw_path: bytes, headers: Iterable[tuple[bytes, bytes]]) -> Context:
         """Return the context of a GET that is answered without passing through here."""
         return read_head("GET", raw_path, headers, self._clock(), self._getrandbits)
+
+    def stopped(self, context: Context) -> Answer:
+        """Return the answer to a request that is under way when the grace of a stop is over."""
+        return problem_answer(context, "overloaded", "The service is stopping.")
+
+    def broken(self, context: Context, error: Exception) -> Answer:
+        """Return the answer to a request that broke; how is a matter of the log alone."""
+        log.error("a request broke", request_id=context.caller.request_id, path=context.path, exc_info=error)
+        return problem_answer(context, "internal", "It has been logged.")
 
     def done(self, context: Context, route: str, status: int) -> None:
         """Count an answer, and write its line."""
@@ -90,6 +100,13 @@ class _Answer:
             self._context.status = message["status"]
             message["headers"].append((b"x-request-id", self._context.caller.request_id.encode()))
         return self._send(message)
+
+
+async def send_answer(send: Send, answer: Answer) -> None:
+    """Send an answer as ASGI has it."""
+    status, fields, body = answer
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
 
 
 class HeadAsGet:

@@ -30,7 +30,7 @@ def install(app: FastAPI) -> None:
 async def _http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 405:
         allowed = ", ".join(_methods(request))
-        return problem(request.scope, "method-not-allowed", f"Allowed: {allowed}.", headers={"Allow": allowed})
+        return problem(request.scope, "method-not-allowed", f"Allowed: {allowed}.", [(b"allow", allowed.encode())])
     if error.status_code == 413:
         return problem(request.scope, "too-large", "At most 1 MiB is read.")
     if error.status_code == 404:

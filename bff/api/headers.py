@@ -21,6 +21,10 @@ _LOADED: dict[tuple[Via, bool], str] = {
     ("join", True): "fwd=miss; collapsed",
     ("join", False): "fwd=miss; collapsed",
 }
+_ALL_LOADED: Field = (
+    b"cache-status",
+    b", ".join(b"bff-%b; %b" % (name.encode(), _LOADED["load", True].encode()) for name in SOURCES),
+)
 _ENTITY_TAG = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
 
 
@@ -41,6 +45,11 @@ def hot_cache_control(ends: Iterable[float], now: float, *, viewed: bool) -> Fie
 
 def cache_status(parts: Parts, now: float) -> Field:
     """Return how each part was come by (RFC 9211)."""
+    for part in parts.values():
+        if type(part) is not Ok or part.via != "load" or not part.stored:
+            break
+    else:
+        return _ALL_LOADED
     return b"cache-status", ", ".join([f"bff-{name}; {_member(parts[name], now)}" for name in SOURCES]).encode()
 
 

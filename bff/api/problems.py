@@ -1,14 +1,15 @@
 """Errors as `application/problem+json` (RFC 9457), and the one table of failures to statuses."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
 from starlette.responses import Response
 from starlette.types import Scope
 
-from bff.api.context import context_of
+from bff.api.context import Context, context_of
 from bff.product.parts import Reason
+from bff.protocol import Answer, Field
 
 Kind = Literal[
     "product-unknown",
@@ -49,30 +50,32 @@ _FAILURES: dict[Reason, Kind] = {
 }
 
 
-def problem(
-    scope: Scope,
-    kind: Kind,
-    detail: str,
-    *,
-    headers: Mapping[str, str] | None = None,
-    **members: Any,
-) -> Response:
+def problem_answer(context: Context, kind: Kind, detail: str, fields: Iterable[Field] = (), **members: Any) -> Answer:
     """Return the answer that an error is; nothing of it is ever stored by a cache."""
-    context = context_of(scope)
     status, title = _STATUSES[kind]
-    body = {
-        "type": f"urn:bff:problem:{kind}",
-        "title": title,
-        "status": status,
-        "detail": detail,
-        "instance": context.path,
-        "request_id": context.caller.request_id,
-        **members,
-    }
-    own = {"Cache-Control": "no-store"}
+    body = msgspec.json.encode(
+        {
+            "type": f"urn:bff:problem:{kind}",
+            "title": title,
+            "status": status,
+            "detail": detail,
+            "instance": context.path,
+            "request_id": context.caller.request_id,
+            **members,
+        }
+    )
+    own = [(b"cache-control", b"no-store")]
     if status == 503:
-        own["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return Response(msgspec.json.encode(body), status, {**own, **(headers or {})}, MEDIA_TYPE)
+        own.append((b"retry-after", b"%d" % RETRY_AFTER_SECONDS))
+    return status, [*own, *fields, (b"content-length", b"%d" % len(body)), (b"content-type", MEDIA_TYPE.encode())], body
+
+
+def problem(scope: Scope, kind: Kind, detail: str, fields: Iterable[Field] = (), **members: Any) -> Response:
+    """Return the same as Starlette has answers."""
+    status, fields, body = problem_answer(context_of(scope), kind, detail, fields, **members)
+    response = Response(body, status)
+    response.raw_headers = fields
+    return response
 
 
 def kind_of(reason: Reason) -> Kind:

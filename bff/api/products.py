@@ -14,22 +14,22 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from bff.api import headers
 from bff.api.context import Context, context_of, values
 from bff.api.disconnect import Watch
-from bff.api.edge import Edge
+from bff.api.edge import send_answer
 from bff.api.headers import Fields
-from bff.api.problems import kind_of, problem
+from bff.api.problems import kind_of, problem_answer
 from bff.api.schema import PAGE_RESPONSES
 from bff.api.sku import SkuInPath, is_sku
 from bff.product import view
-from bff.product.pages import ClientLeft, Page, Pages
+from bff.product.fanout import Page
+from bff.product.pages import ClientLeft, Pages
 from bff.product.rendered import RenderedPage
+from bff.protocol import Answer
 from bff.resilience.stack import Clock
 from bff.viewlog.recorder import View
 
 CLIENTS = ("mobile", "web")
 
 Sent = list[headers.Field]
-Answer = tuple[int, Fields, bytes]
-"""A status, the answer's fields but those that the edge adds, and a body."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,21 +75,19 @@ class Products:
         """Answer a request for a page."""
         context = context_of(scope)
         context.route = form.template
+        sent = scope["headers"]
         if (rendered := self.pages.hot(sku)) is not None:
-            await _send(send, *self.hot(form, sku, rendered, context, scope["headers"]))
+            await send_answer(send, self.hot(form, sku, rendered, context, sent))
             return
-        seconds = min(self.deadline_seconds, context.timeout or self.deadline_seconds)
-        watch = Watch(scope)
         try:
-            page = await self.pages.load(sku, context.caller, context.arrived + seconds, watch)
+            page = await self.pages.load(sku, context.caller, self.deadline(context), Watch(scope))
         except ClientLeft:
             return  # there is nobody to answer; the edge counts it
-        if page.verdict is view.FOUND:
-            status, fields, body = self._found(form, page, context, scope["headers"])
-            await _send(send, status, fields, body)
-            self._viewed(form, sku, context, scope["headers"])
-        else:
-            await _no_page(scope, page, self._fields(page, context))(scope, receive, send)
+        await send_answer(send, self.page(form, page, context, sent))
+
+    def deadline(self, context: Context) -> float:
+        """Return when a page has to be there, by the clock."""
+        return context.arrived + min(self.deadline_seconds, context.timeout or self.deadline_seconds)
 
     def hot(self, form: Form, sku: str, hot: RenderedPage, context: Context, sent: Sent) -> Answer:
         """Return the answer that a rendered page makes."""
@@ -107,18 +105,20 @@ class Products:
             return 304, fields, b""
         return 200, [*fields, headers.JSON, (b"content-length", hot.length)], hot.body
 
-    def _declare(self, router: APIRouter, form: Form) -> None:
-        @router.get(form.template, responses=PAGE_RESPONSES, response_class=Response, summary=form.summary)
-        async def product(sku_id: SkuInPath) -> Response:
-            return _Deferred(lambda scope, receive, send: self.answer(form, sku_id, scope, receive, send))
-
-        product.__doc__ = None
-
-    def _found(self, form: Form, page: Page, context: Context, sent: Sent) -> Answer:
-        fields = self._fields(page, context)
-        fields.append(headers.cache_control(page.parts, self.clock(), viewed=form.viewed))
+    def page(self, form: Form, page: Page, context: Context, sent: Sent) -> Answer:
+        """Return the answer that a page makes."""
+        now = self.clock()
+        fields = [
+            headers.VARY,
+            headers.cache_status(page.parts, now),
+            headers.server_timing(now - context.arrived, page.waited),
+        ]
+        if page.verdict is not view.FOUND:
+            return _no_page(page, context, fields)
+        fields.append(headers.cache_control(page.parts, now, viewed=form.viewed))
         content = view.content(page.parts)
         context.complete = whole = view.complete(page.parts)
+        self._viewed(form, page.sku, context, sent)
         if whole:
             etag = view.etag(content).encode()
             fields.append((b"etag", etag))
@@ -127,13 +127,12 @@ class Products:
         body = view.page(page.parts, content)
         return 200, [*fields, headers.JSON, (b"content-length", b"%d" % len(body))], body
 
-    def _fields(self, page: Page, context: Context) -> Fields:
-        now = self.clock()
-        return [
-            headers.VARY,
-            headers.cache_status(page.parts, now),
-            headers.server_timing(now - context.arrived, page.waited),
-        ]
+    def _declare(self, router: APIRouter, form: Form) -> None:
+        @router.get(form.template, responses=PAGE_RESPONSES, response_class=Response, summary=form.summary)
+        async def product(sku_id: SkuInPath) -> Response:
+            return _Deferred(lambda scope, receive, send: self.answer(form, sku_id, scope, receive, send))
+
+        product.__doc__ = None
 
     def _viewed(self, form: Form, sku: str, context: Context, sent: Sent) -> None:
         """Record a view; a HEAD is none."""
@@ -163,30 +162,6 @@ class Front:
             await self._products.answer(*asked, scope, receive, send)
 
 
-class HotPages:
-    """Answers questions for rendered pages where their head was parsed: `bff.protocol.Quick`."""
-
-    def __init__(self, products: Products, edge: Edge) -> None:
-        self._products = products
-        self._edge = edge
-
-    def __call__(self, target: bytes, sent: Sent) -> Answer | None:
-        """Answer, or leave it to the application."""
-        path = target.partition(b"?")[0]
-        asked = form_of(path.decode("latin-1"))
-        if asked is None:
-            return None
-        form, sku = asked
-        rendered = self._products.pages.hot(sku)
-        if rendered is None:
-            return None
-        context = self._edge.open(path, sent)
-        status, fields, body = self._products.hot(form, sku, rendered, context, sent)
-        fields.append((b"x-request-id", context.caller.request_id.encode()))
-        self._edge.done(context, form.template, status)
-        return status, fields, body
-
-
 def form_of(path: str) -> tuple[Form, str] | None:
     """Return the form and the SKU that a path asks for, None where it is no well-formed question for a page."""
     folder, _, sku = path.rpartition("/")
@@ -205,15 +180,9 @@ class _Deferred(Response):
         await self._app(scope, receive, send)
 
 
-async def _send(send: Send, status: int, fields: Fields, body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _no_page(scope: Scope, page: Page, fields: Fields) -> Response:
-    shown = {name.decode(): value.decode() for name, value in fields}
+def _no_page(page: Page, context: Context, fields: Fields) -> Answer:
     sources = view.sources(page.parts)
     if isinstance(page.verdict, view.Failed):
         detail = f"{page.verdict.source}: {page.verdict.reason}"
-        return problem(scope, kind_of(page.verdict.reason), detail, headers=shown, sources=sources)
-    return problem(scope, "product-unknown", f"No product {page.sku}.", headers=shown, sources=sources)
+        return problem_answer(context, kind_of(page.verdict.reason), detail, fields, sources=sources)
+    return problem_answer(context, "product-unknown", f"No product {page.sku}.", fields, sources=sources)

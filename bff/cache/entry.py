@@ -51,15 +51,16 @@ class Lifetimes:
     def entry(self, body: bytes | None, as_of: bytes, began: float, jitter: float) -> Entry:
         """Make an entry; `jitter`, from 0 to 1, shortens its fresh time by at most a tenth."""
         fresh = (self.not_found if body is None else self.fresh) * (1 - MAX_JITTER * jitter)
-        fresh_until = began + fresh
+        until = began + fresh
         if body is None:
-            return Entry(None, as_of, began, fresh_until, fresh_until, fresh_until, math.inf)
+            return Entry(None, as_of, began, until, until, until, math.inf)
+        ahead = AHEAD_SHARE * fresh
         return Entry(
             body,
             as_of,
             began,
-            fresh_until,
-            fresh_until + self.revalidate,
-            fresh_until + max(self.revalidate, self.stale),
-            fresh_until - min(AHEAD_SHARE * fresh, AHEAD_SECONDS),
+            until,
+            until + self.revalidate,
+            until + (self.stale if self.stale > self.revalidate else self.revalidate),
+            until - (ahead if ahead < AHEAD_SECONDS else AHEAD_SECONDS),
         )

@@ -29,13 +29,17 @@ class Rendered(Protocol):
 
 
 class Row:
-    """What is kept of one SKU. entries: one for each source, in their order; used: since eviction last looked."""
+    """What is kept of one SKU.
 
-    __slots__ = ("entries", "rendered", "used")
+    entries: one for each source, in their order; size: bytes that it costs, about; used: since eviction last looked.
+    """
+
+    __slots__ = ("entries", "rendered", "size", "used")
 
     def __init__(self, width: int) -> None:
         self.entries: list[Entry | None] = [None] * width
         self.rendered: Rendered | None = None
+        self.size = 0
         self.used = False
 
     def __repr__(self) -> str:
@@ -57,6 +61,8 @@ class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
         self._count = 0
         self._max_entries = max_entries
         self._max_bytes = max_bytes
+        self._max_unknown = max(1, max_entries // UNKNOWN_SHARE)
+        self._max_unknown_bytes = max(1, max_bytes // UNKNOWN_SHARE)
         self._columns = {name: column for column, name in enumerate(sources)}
         self._none = (None,) * len(sources)
         self._rows: OrderedDict[str, Row] = OrderedDict()
@@ -83,6 +89,7 @@ class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
         if row is not None and all(mine is theirs for mine, theirs in zip(row.entries, entries, strict=True)):
             self._withdraw(row)
             row.rendered = rendered
+            row.size += rendered.size
             self.size += rendered.size
             self._evict()
 
@@ -115,6 +122,7 @@ class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
                 self._withdraw(row)
         row.entries[column] = entry
         size = entry.size
+        row.size += size
         self._count += 1
         self.size += size
         if entry.body is None:
@@ -171,40 +179,46 @@ class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
         entry = row.entries[column]
         assert entry is not None, "only what is there is forgotten"
         row.entries[column] = None
+        row.size -= entry.size
         self._count -= 1
         self.size -= entry.size
         if entry.body is None:
-            del self._unknown[sku, column]
-            self._unknown_size -= entry.size
+            self._know(sku, column, entry)
+
+    def _know(self, sku: str, column: int, entry: Entry) -> None:
+        del self._unknown[sku, column]
+        self._unknown_size -= entry.size
 
     def _withdraw(self, row: Row) -> None:
         if row.rendered is not None:
+            row.size -= row.rendered.size
             self.size -= row.rendered.size
             row.rendered = None
 
     def _evict(self) -> None:
-        most, largest = max(1, self._max_entries // UNKNOWN_SHARE), max(1, self._max_bytes // UNKNOWN_SHARE)
-        while self._unknown and (len(self._unknown) > most or self._unknown_size > largest):
+        while self._unknown and (
+            len(self._unknown) > self._max_unknown or self._unknown_size > self._max_unknown_bytes
+        ):
             self.evicted += self.drop(*next(iter(self._unknown)))
         while self._rows and (self._count > self._max_entries or self.size > self._max_bytes):
-            self.evicted += self._drop_row(self._oldest())
+            self.evicted += self._drop_oldest()
 
-    def _oldest(self) -> str:
-        """Return the row that came first of those that were not used since they last were looked at here."""
-        sku = next(iter(self._rows))
-        for _ in range(min(SECOND_CHANCES, len(self._rows))):
-            row = self._rows[sku]
+    def _drop_oldest(self) -> int:
+        """Drop the row that came first of those that were not used since they last were looked at here."""
+        for _ in range(SECOND_CHANCES):
+            sku, row = self._rows.popitem(last=False)
             if not row.used:
                 break
             row.used = False
-            self._rows.move_to_end(sku)
-            sku = next(iter(self._rows))
-        return sku
-
-    def _drop_row(self, sku: str) -> int:
-        row = self._rows.pop(sku)
-        self._withdraw(row)
-        columns = [column for column, entry in enumerate(row.entries) if entry is not None]
-        for column in columns:
-            self._forget(sku, row, column)
-        return len(columns)
+            self._rows[sku] = row
+        else:
+            sku, row = self._rows.popitem(last=False)
+        count = 0
+        for column, entry in enumerate(row.entries):
+            if entry is not None:
+                count += 1
+                if entry.body is None:
+                    self._know(sku, column, entry)
+        self._count -= count
+        self.size -= row.size
+        return count

@@ -18,3 +18,13 @@ class Guard:
     circuit: Circuit
     bulkhead: Bulkhead
     budget: RetryBudget
+
+    @property
+    def state(self) -> str:
+        """The circuit's state."""
+        return self.circuit.state
+
+    @property
+    def in_flight(self) -> int:
+        """The calls that hold a slot."""
+        return self.bulkhead.in_flight

@@ -1,7 +1,8 @@
 """Loads that arrive together go in one call, where the source takes several SKUs at once.
 
-A batch is open until it is sent: for the rest of the turn of the event loop in which its first load came, and while it
-waits for a slot. So a lone load waits for no company, and under load batches grow by themselves.
+A batch is open until it is sent: for the rest of the turn of the event loop in which its first load came, for what the
+next turn brings, and while it waits for a slot. So a lone load waits for no company, and under load batches grow by
+themselves.
 
 A batch whose call fails other than by timeout is repeated in halves, within the retry budget, so that one poisonous SKU
 does not take its neighbours down. SKUs that still fail while others of their batch were answered are asked alone for a
@@ -166,6 +167,7 @@ class Jointly:
     async def _load(self, batch: Batch) -> None:
         try:
             try:
+                await asyncio.sleep(0)  # what came over other connections meanwhile goes with it
                 found = await self._guard.call(batch.call)
             finally:
                 self._close(batch)  # in this very turn: who joined it now would never be told

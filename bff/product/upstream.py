@@ -51,10 +51,6 @@ class Upstream:
             return Stale(entry, cast(Reason, entry.failure or "revalidating"), "cache")
         return None
 
-    def missed(self) -> None:
-        """Note that the cache has nothing of a product."""
-        self._looked_up(self.name, "miss")
-
     def keep_fresh(self, sku: str, part: Part | None, caller: Caller) -> None:
         """Start a refresh of a cached value that has ended, or is about to, where none is running."""
         if isinstance(part, Ok):

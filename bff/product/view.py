@@ -7,6 +7,9 @@ from typing import Literal
 from bff.product.parts import SOURCES, Missing, Ok, Part, Parts, Reason, SourceName, Stale
 
 _NO_PART = b"null"
+_PAGE = b'%b,"meta":{"complete":%b,"sources":{"info":%b,"price":%b,"stock":%b}}}'
+_OK = b'{"state":"ok","as_of":"%b","reason":null}'
+_ALL_OK = _PAGE % (b"%b", b"true", _OK, _OK, _OK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ def storable(parts: Parts) -> Literal["public", "revalidate", "never"]:
         return "never"
     for part in parts.values():
         # A value that was fenced off is good enough for the page that asked before, and not for a cache behind it.
-        if type(part) is Stale or (type(part) is Ok and not part.stored):
+        if not part.stored if type(part) is Ok else type(part) is Stale:
             return "revalidate"
     return "public"
 
@@ -94,14 +97,11 @@ def content(parts: Parts) -> bytes:
 
 def page(parts: Parts, members: bytes) -> bytes:
     """Return the whole page, given its `content`."""
-    info, price, stock = _source(parts["info"]), _source(parts["price"]), _source(parts["stock"])
-    return b'%b,"meta":{"complete":%b,"sources":{"info":%b,"price":%b,"stock":%b}}}' % (
-        members,
-        b"true" if complete(parts) else b"false",
-        info,
-        price,
-        stock,
-    )
+    info, price, stock = parts["info"], parts["price"], parts["stock"]
+    if type(info) is Ok and type(price) is Ok and type(stock) is Ok:  # nearly every page
+        return _ALL_OK % (members, info.entry.as_of, price.entry.as_of, stock.entry.as_of)
+    whole = b"true" if complete(parts) else b"false"
+    return _PAGE % (members, whole, _source(info), _source(price), _source(stock))
 
 
 def etag(members: bytes) -> str:
@@ -127,7 +127,7 @@ def _as_of(part: Part) -> str | None:
 
 def _source(part: Part) -> bytes:
     if type(part) is Ok:
-        return b'{"state":"ok","as_of":"%b","reason":null}' % part.entry.as_of
+        return _OK % part.entry.as_of
     as_of, reason = _as_of(part), part.reason
     return b'{"state":"%b","as_of":%b,"reason":%b}' % (
         part.state.encode(),

@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Message, Receive, Scope, Send
 
 from bff.listener import Listener, bind
-from bff.protocol import SCOPE_KEY, Field, QuickAnswer
+from bff.protocol import SCOPE_KEY, Answer, Field, Later
 from tests.service.sockets import LONGER_THAN_ANY, eventually
 
 BIG = b"x" * 5_000_000
@@ -23,7 +23,7 @@ class Site:
         self.left: list[str] = []
         self.release = asyncio.Event()
 
-    def quick(self, target: bytes, sent: list[Field]) -> QuickAnswer | None:
+    def quick(self, target: bytes, sent: list[Field], later: Later) -> Answer | None:
         body = BODIES.get(target)
         return None if body is None else (200, [(b"content-length", b"%d" % len(body))], body)
 

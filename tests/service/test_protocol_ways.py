@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
 from bff.listener import Listener, bind
-from bff.protocol import Field, QuickAnswer
+from bff.protocol import Answer, Field, Later
 from tests.service.sockets import LONGER_THAN_ANY, eventually
 from tests.service.test_protocol import answer, asking, whole_body
 
@@ -27,7 +27,7 @@ class Site:
         self.whole_way: list[str] = []
         self.release = asyncio.Event()
 
-    def quick(self, target: bytes, sent: list[Field]) -> QuickAnswer | None:
+    def quick(self, target: bytes, sent: list[Field], later: Later) -> Answer | None:
         name = target.decode()
         if name.startswith("/broken"):
             raise ValueError("secret")

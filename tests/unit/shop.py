@@ -1,15 +1,16 @@
 """Pages out of sources that a test plays: everything between a request and a source's client, put together."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bff.cache.entry import Entry, Lifetimes
 from bff.cache.memory import MemoryTier
 from bff.cache.tiers import Tiers
+from bff.product.fanout import Needs, Page
 from bff.product.guard import Guard
 from bff.product.loader import Landings, Singly, Time
-from bff.product.pages import Client, Page, Pages
+from bff.product.pages import Client, Pages
 from bff.product.parts import SOURCES, Parts, SourceName
 from bff.product.upstream import Upstream
 from bff.resilience.alarms import Alarms
@@ -63,9 +64,10 @@ class Shop:
         own = {**LIVES, **(lives or {})}
         self.loads = {name: self._singly(name, own[name], times) for name in SOURCES}
         self.upstreams = {name: self._upstream(name) for name in SOURCES}
-        self.pages = Pages(
-            self.upstreams, self.memory, required, self.clock, self.alarms, self.made.append, self._hot_page_made
+        self.needs = Needs(
+            self.upstreams, self.memory, required, self.clock, self.alarms, self._missed, self.made.append
         )
+        self.pages = Pages(self.needs, self._hot_page_made)
 
     def _singly(self, name: SourceName, lives: Lifetimes, times: Time) -> Singly:
         landings = Landings(name, self.cache.of(name), lives, times)
@@ -81,6 +83,9 @@ class Shop:
             self.clock,
             lambda source, result: self.lookups.append((source, result)),
         )
+
+    def _missed(self, names: Sequence[SourceName]) -> None:
+        self.lookups += [(name, "miss") for name in names]
 
     def _hot_page_made(self) -> None:
         self.hot += 1

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bff.cache.entry import Lifetimes
-from bff.product.pages import Page
+from bff.product.fanout import Page
 from bff.product.parts import SOURCES, Missing, Ok, Parts, SourceName, Stale
 from bff.product.view import Found, content, verdict
 from bff.product.view import page as page_bytes

@@ -1,68 +1,16 @@
-"""Pages from memory, answered where the head was parsed: the very answer that the application would give."""
-
-from typing import Any
+"""Pages answered at once where the head was parsed: the very answer that the application would give."""
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from starlette.types import Message
 from structlog.testing import capture_logs
 
-from bff.api.edge import Edge
-from bff.api.products import HotPages, Products, form_of
-from bff.api.public import public_app
-from bff.viewlog.recorder import View
+from bff.api.products import form_of
 from tests.unit.playing import in_virtual_time, turns
 from tests.unit.shop import Shop, until
+from tests.unit.site import AGG, PAGE, Sent, Site
 
-PAGE, AGG = b"/api/v1/products/1", b"/api/v1/products/agg/1"
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
-Sent = list[tuple[bytes, bytes]]
-
-
-class Site:
-    """An application over a shop, and the way ahead of it; what both have counted and recorded."""
-
-    def __init__(self, shop: Shop) -> None:
-        self.shop = shop
-        self.counts: list[tuple[Any, ...]] = []
-        self.views: list[View] = []
-        products = Products(shop.pages, self.record, 0.8, shop.clock, lambda: "now")
-        self.app = public_app(products, (), self.edge)
-        self.quick = HotPages(products, self.app)
-        self.breaks = False
-
-    def edge(self, app: Any) -> Edge:
-        return Edge(app, self.shop.clock, lambda _: 7, self.counted, log_all=True)
-
-    def counted(self, *counted: Any) -> None:
-        self.counts.append(counted)
-
-    def record(self, view: View) -> None:
-        if self.breaks:
-            raise ValueError("secret")
-        self.views.append(view)
-
-    async def whole(self, target: bytes, sent: Sent) -> tuple[int, Sent, bytes]:
-        """Ask the application."""
-        messages: list[Message] = []
-
-        async def send(message: Message) -> None:
-            messages.append(message)
-
-        async def receive() -> Message:
-            raise AssertionError("a page has no body")
-
-        path, _, query = target.partition(b"?")
-        scope = {"type": "http", "method": "GET", "path": path.decode(), "raw_path": path, "query_string": query}
-        await self.app({**scope, "headers": sent}, receive, send)
-        start, body = messages
-        return start["status"], list(start["headers"]), body["body"]
-
-    async def warm(self) -> None:
-        """Have the page rendered."""
-        for _ in range(2):
-            await self.shop.page()
 
 
 def field(name: bytes, *texts: bytes) -> st.SearchStrategy[Sent]:
@@ -106,15 +54,6 @@ def test_it_is_the_answer_the_count_the_line_and_the_view_of_the_application(
     in_virtual_time(scenario())
 
 
-@pytest.mark.parametrize("target", [PAGE, AGG])
-async def test_a_page_that_is_not_rendered_is_left_to_the_application_and_counted_there_alone(target: bytes) -> None:
-    site = Site(Shop())
-    assert site.quick(target, []) is None
-    await site.shop.page()
-    assert site.quick(target, []) is None
-    assert (site.counts, site.views, site.shop.hot) == ([], [], 0)
-
-
 @pytest.mark.parametrize(
     "target",
     [
@@ -136,17 +75,21 @@ async def test_every_other_target_is_left_to_the_application(target: bytes) -> N
 def test_no_target_breaks_it(target: bytes) -> None:
     async def scenario() -> None:
         site = Site(Shop())
-        await site.warm()
         with capture_logs() as lines:
-            answer = site.quick(target, [])
+            await site.warm()
+            asked = form_of(target.partition(b"?")[0].decode("latin-1"))
+            if asked is None:
+                assert site.quick(target, []) is None
+            else:
+                answers = site.either(target, [])
+                await turns()
+                assert [status for status, _, _ in answers] == [200]
         assert [line for line in lines if line["log_level"] == "error"] == []
-        asked = form_of(target.partition(b"?")[0].decode("latin-1"))
-        assert (answer is not None) == (asked is not None and asked[1] == "1")
 
     in_virtual_time(scenario())
 
 
-async def test_what_breaks_is_counted_by_the_application_alone() -> None:
+async def test_what_breaks_before_anything_is_begun_is_counted_by_the_application_alone() -> None:
     site = Site(Shop())
     await site.warm()
     site.breaks = True
@@ -157,11 +100,12 @@ async def test_what_breaks_is_counted_by_the_application_alone() -> None:
     assert len(site.counts) == 1
 
 
-async def test_a_page_whose_refresh_is_due_goes_the_whole_way_and_is_refreshed() -> None:
+async def test_a_page_whose_refresh_is_due_is_answered_at_once_and_refreshed() -> None:
     site = Site(Shop())
     await site.warm()
     await until(1.6)
-    assert site.quick(PAGE, []) is None
-    assert (await site.whole(PAGE, []))[0] == 200
+    answer = site.quick(PAGE, [])
+    assert answer is not None
+    assert (answer[0], site.shop.hot, site.waiting) == (200, 0, [])
     await turns()
     assert site.shop.calls["stock"] == [0.0, 1.6]
