@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from bff.product.parts import SOURCES, SourceName
 from bff.settings import Settings
-from bff.wiring import source_client
+from bff.wiring.sources import source_client
 from clients.errors import UpstreamError
 from clients.source import Caller
 

@@ -1,7 +1,9 @@
-"""The command line: serve, demo, check. Exit 2 for settings that are refused, 1 for a port that is taken."""
+"""The command line: serve, demo, check, cache. Exit 2 for settings that are refused, 1 for a port that is taken."""
 
+import json
 import os
 import re
+import secrets
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +13,8 @@ import typer
 import uvloop
 
 from bff import check as checks
-from bff import logs
+from bff import logs, remote
+from bff.auth.caller import SCOPES
 from bff.demo import screen
 from bff.demo.catalog import Catalog, CatalogError
 from bff.demo.launch import SourcesFailed, sample_sources
@@ -21,14 +24,23 @@ from bff.listener import PortTaken
 from bff.serve import serve
 from bff.settings import Settings
 
+_AUTH = "BFF_AUTH__"
+
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
 )
+
+cache = typer.Typer(no_args_is_help=True, help="What a running service keeps, through its admin listener.")
+app.add_typer(cache, name="cache")
 
 Host = Annotated[str | None, typer.Option(help="Instead of BFF_HOST.")]
 Port = Annotated[str | None, typer.Option(help="Instead of BFF_PORT; 0 takes a free one.")]
 AdminHost = Annotated[str | None, typer.Option(help="Instead of BFF_ADMIN_HOST.")]
 AdminPort = Annotated[str | None, typer.Option(help="Instead of BFF_ADMIN_PORT; 0 takes a free one.")]
+
+
+AdminUrl = Annotated[str, typer.Option(help="Of the running service.")]
+ADMIN_URL = "http://127.0.0.1:9000"
 
 
 @app.command("serve")
@@ -85,6 +97,30 @@ def check(
         raise typer.Exit(1)
 
 
+@cache.command("invalidate")
+def cache_invalidate(
+    skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="At most 1,000.")],
+    source: Annotated[list[str] | None, typer.Option(help="info, price or stock; may be repeated; else all.")] = None,
+    admin_url: AdminUrl = ADMIN_URL,
+) -> None:
+    """Have products forgotten, and read anew."""
+    try:
+        remote.invalidate(admin_url, skus, source or ())
+    except remote.NotDone as exc:
+        _end(1, str(exc))
+
+
+@cache.command("stats")
+def cache_stats(admin_url: AdminUrl = ADMIN_URL) -> None:
+    """Say what each tier holds, a line each."""
+    try:
+        found = remote.stats(admin_url)
+    except remote.NotDone as exc:
+        _end(1, str(exc))
+    for tier, figures in found.items():
+        print(f"{tier}: {', '.join(f'{name} {figure}' for name, figure in figures.items())}")
+
+
 def main() -> None:
     """Run the command line."""
     app()
@@ -93,11 +129,15 @@ def main() -> None:
 async def _demo(environ: Mapping[str, str], port: int, catalog: Path | None, delays: tuple[int, int, int]) -> None:
     async with sample_sources(port, catalog, delays) as urls:
         templates = {f"BFF_{name.upper()}__URL": f"{url}/{name}/{{sku}}" for name, url in urls.items()}
+        token = None
+        if not any(name.startswith(_AUTH) for name in environ):
+            token = secrets.token_urlsafe(24)
+            templates[f"{_AUTH}TOKENS"] = json.dumps({"demo": {"token": token, "scopes": sorted(SCOPES)}})
         settings = _settings({**environ, **templates})
 
         def announce(public: str, admin: str) -> None:
             _announce(public, admin)
-            print(screen.text(public, admin, urls, delays, sample=catalog is None), flush=True)
+            print(screen.text(public, admin, urls, delays, sample=catalog is None, token=token), flush=True)
 
         await serve(settings, announce, docs=True)
 

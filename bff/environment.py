@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import EnvSettingsSource
 
-from bff.settings import NESTING, PREFIX, Settings, SourceSettings
+from bff.settings import NESTING, PREFIX, AuthSettings, Settings, SourceSettings
 from bff.values import headers_in
 from clients import info, price, stock
 from clients.source import SKUS
@@ -92,9 +92,18 @@ def _message(kind: str, message: str) -> str:
 def _impossible(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.port == settings.admin_port != 0 and settings.host == settings.admin_host:
         yield "BFF_ADMIN_PORT", "must differ from BFF_PORT"
+    yield from _impossible_auth(settings.auth)
     for name in ("info", "price", "stock"):
         for field, problem in _impossible_source(name, getattr(settings, name), settings.deadline_seconds):
             yield f"{PREFIX}{name.upper()}{NESTING}{field}", problem
+
+
+def _impossible_auth(auth: AuthSettings) -> Iterator[tuple[str, str]]:
+    jwts = {"JWKS_URL": auth.jwks_url, "ISSUER": auth.issuer, "AUDIENCE": auth.audience}
+    missing = [field for field, value in jwts.items() if value is None]
+    if len(missing) < len(jwts):
+        for field in missing:
+            yield f"{PREFIX}AUTH{NESTING}{field}", "is needed for JWTs: JWKS_URL, ISSUER and AUDIENCE belong together"
 
 
 def _impossible_source(name: str, source: SourceSettings, deadline: float) -> Iterator[tuple[str, str]]:

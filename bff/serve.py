@@ -11,7 +11,7 @@ import structlog
 
 from bff.listener import Listener, bind, url
 from bff.settings import Settings
-from bff.wiring import Service, build
+from bff.wiring.service import Service, build
 
 ADMIN_GRACE_SECONDS = 1.0
 GC_THRESHOLDS = (50_000, 20, 50)

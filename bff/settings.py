@@ -23,6 +23,8 @@ from bff.values import (
     SkusUrl,
     SkuUrl,
     Statuses,
+    Tokens,
+    Url,
     Whole,
 )
 
@@ -135,6 +137,21 @@ class LogSettings(Section):
     access: Literal["some", "all"] = "some"
 
 
+class InvalidationSettings(Section):
+    """When what changed is deleted once more."""
+
+    second_delete_seconds: SecondsOrZero = 3
+
+
+class AuthSettings(Section):
+    """Whose bearer tokens are taken; nobody's where unset. The last three are set together or not at all."""
+
+    tokens: Tokens = Field(default=(), repr=False)
+    jwks_url: Url | None = None
+    issuer: str | None = None
+    audience: str | None = None
+
+
 class CorsSettings(Section):
     """Which origins may read answers in a browser; none where unset."""
 
@@ -157,8 +174,10 @@ class Settings(BaseSettings):
     admin_port: Port = 9000
     data_dir: Path = Path("var")
     cache: CacheSettings = CacheSettings()
+    invalidation: InvalidationSettings = InvalidationSettings()
     view_log: ViewLogSettings = ViewLogSettings()
     log: LogSettings = LogSettings()
+    auth: AuthSettings = AuthSettings()
     cors: CorsSettings = CorsSettings()
 
     @classmethod

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from bff.auth.caller import SCOPES, Principal
+from bff.auth.tokens import Token
 from clients.http import InvalidURL, Target
 from clients.shape import Pointer
 from clients.source import MAX_URL_BYTES, SKU, SKUS
@@ -20,6 +22,8 @@ _MINOR = re.compile(r"minor:(0|[1-9]|1[0-9]|20)", re.ASCII)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FIELD_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?")
 _URL = re.compile(r"[\x21-\x7e]+")
+_CALLER = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_BEARER = re.compile(r"[A-Za-z0-9\-._~+/]+=*")
 _ORIGIN = re.compile(r"https?://[A-Za-z0-9.\-\[\]:]+")
 _MANAGED_HEADERS = frozenset(
     {"x-request-id", "x-request-timeout-ms", "traceparent", "tracestate", "accept-encoding", "content-length"}
@@ -163,6 +167,39 @@ def _origins(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _tokens(text: Any) -> Any:
+    if not isinstance(text, str):
+        return text  # the default, which is none
+    try:
+        value = json.loads(text, object_pairs_hook=_each_once)
+    except (ValueError, RecursionError):
+        raise ValueError("must be JSON, each name in an object once") from None
+    if not isinstance(value, dict) or not all(_CALLER.fullmatch(name) for name in value):
+        raise ValueError("must be a JSON object; its names are callers: 1 to 64 letters, digits, dots, _ or -")
+    tokens = tuple(_token(name, entry) for name, entry in value.items())
+    if len({token.secret for token in tokens}) < len(tokens):
+        raise ValueError("must hold no token twice")
+    return tokens
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > len(dict(pairs)):
+        raise ValueError
+    return dict(pairs)
+
+
+def _token(name: str, entry: Any) -> Token:
+    """Read one caller's token; its fields are not named in errors, for the text of a name may be a secret's."""
+    if not isinstance(entry, dict) or entry.keys() != {"token", "scopes"}:
+        raise ValueError("must hold a token and scopes for each caller, and nothing else")
+    secret, scopes = entry["token"], entry["scopes"]
+    if not isinstance(secret, str) or not _BEARER.fullmatch(secret):
+        raise ValueError("must hold tokens of letters, digits, -, ., _, ~, + or /, with = only at the end")
+    if not isinstance(scopes, list) or not all(isinstance(scope, str) and scope in SCOPES for scope in scopes):
+        raise ValueError(f"must hold a list of scopes out of {', '.join(sorted(SCOPES))}")
+    return Token(Principal(name, frozenset(scopes)), secret)
+
+
 def _file(path: Path) -> Path:
     try:
         found = path.is_file()
@@ -189,4 +226,6 @@ FieldMap = Annotated[dict[str, Pointer], NoDecode, BeforeValidator(lambda text: 
 Statuses = Annotated[frozenset[int], NoDecode, BeforeValidator(_statuses)]
 Amounts = Annotated[str, AfterValidator(_amounts)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda text: _origins(_json(text)))]
+Tokens = Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_tokens)]
+Url = Annotated[str, AfterValidator(_url)]
 File = Annotated[Path, AfterValidator(_file)]

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from bff.environment import load
 from bff.serve import Running, running
-from bff.wiring import Service
+from bff.wiring.service import Service
 from tests.upstreams import Script, Upstream, parts, upstream
 
 SOURCES = ("info", "price", "stock")

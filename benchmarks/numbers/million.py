@@ -31,7 +31,7 @@ from bff.resilience.budget import RetryBudget
 from bff.resilience.bulkhead import Bulkhead
 from bff.resilience.retry import Retry, RetryPolicy
 from bff.resilience.stack import Call
-from bff.wiring import source_client
+from bff.wiring.sources import source_client
 from clients.source import Caller
 
 MAX_ENTRIES = 30_000

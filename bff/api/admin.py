@@ -1,25 +1,25 @@
 """The admin listener's application: health, metrics, state, invalidation. Nginx never exposes it."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.exceptions import HTTPException
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from bff.api import errors
+from bff.api.body import parsed, read
 from bff.api.edge import HeadAsGet
 from bff.api.sku import SkuInBody
+from bff.cache.memory import MemoryTier
 from bff.metrics import CONTENT_TYPE, Metrics
+from bff.product.invalidation import Invalidations
 from bff.product.parts import SOURCES, SourceName
 from bff.product.upstream import Upstream
 
 MAX_SKUS = 1000
-MAX_BODY_BYTES = 1024 * 1024
 
 
 class Invalidation(BaseModel):
@@ -45,7 +45,8 @@ class Admin:
     readiness: Readiness
     metrics: Metrics
     upstreams: dict[SourceName, Upstream]
-    invalidate: Callable[[list[str], tuple[SourceName, ...]], Awaitable[None]]
+    memory: MemoryTier
+    invalidations: Invalidations
 
 
 def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
@@ -69,30 +70,17 @@ def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
     async def sources() -> dict[str, Any]:
         return {name: _state(upstream) for name, upstream in admin.upstreams.items()}
 
+    @app.get("/cache")
+    async def cache() -> dict[str, dict[str, int]]:
+        return {"memory": admin.memory.figures}
+
     @app.post("/cache/invalidate", status_code=204)
     async def invalidate(request: Request) -> Response:
-        what = _invalidation(await _body(request))
-        await admin.invalidate(what.sku_ids, tuple(what.sources or SOURCES))
+        what = parsed(Invalidation, await read(request))  # whatever its type: it is operators who call this, with curl
+        admin.invalidations.changed(what.sku_ids, tuple(what.sources or SOURCES))
         return Response(status_code=204)
 
     return edge(HeadAsGet(app))
-
-
-async def _body(request: Request) -> bytes:
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise HTTPException(413)
-    return bytes(body)
-
-
-def _invalidation(body: bytes) -> Invalidation:
-    """Read a body whatever its content type: it is operators who call this, with curl."""
-    try:
-        return Invalidation.model_validate_json(body)
-    except ValidationError as exc:
-        raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in exc.errors()]) from exc
 
 
 def _text(status: int, text: str) -> Response:

@@ -7,6 +7,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
+from bff.api.auth import Refused
 from bff.api.disconnect import CLIENT_LEFT
 from bff.api.problems import Kind, problem
 from bff.metrics import METHODS
@@ -24,6 +25,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_http)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(Exception)(_broken)
+    app.exception_handler(Refused)(_refused)
     app.exception_handler(ClientDisconnect)(_left)  # in the middle of its body
 
 
@@ -31,11 +33,17 @@ async def _http(request: Request, error: HTTPException) -> Response:
     if error.status_code == 405:
         allowed = ", ".join(_methods(request))
         return problem(request.scope, "method-not-allowed", f"Allowed: {allowed}.", [(b"allow", allowed.encode())])
+    if error.status_code == 415:
+        return problem(request.scope, "body-invalid", "It must say application/json.", status=415)
     if error.status_code == 413:
         return problem(request.scope, "too-large", "At most 1 MiB is read.")
     if error.status_code == 404:
         return problem(request.scope, "route-unknown", "See /openapi.json for what there is.")
     return problem(request.scope, "body-invalid", "The body could not be read.")
+
+
+async def _refused(request: Request, error: Refused) -> Response:
+    return problem(request.scope, error.kind, error.detail, error.fields)
 
 
 async def _broken(request: Request, _error: Exception) -> Response:

@@ -21,6 +21,8 @@ Kind = Literal[
     "source-timeout",
     "source-failed",
     "source-unavailable",
+    "unauthorized",
+    "forbidden",
     "overloaded",
     "internal",
 ]
@@ -29,6 +31,8 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
 _STATUSES: dict[Kind, tuple[int, str]] = {
+    "unauthorized": (401, "Who asks is not known"),
+    "forbidden": (403, "Who asks may not do this"),
     "product-unknown": (404, "There is no such product"),
     "route-unknown": (404, "There is nothing here"),
     "method-not-allowed": (405, "This is not done here"),
@@ -50,9 +54,12 @@ _FAILURES: dict[Reason, Kind] = {
 }
 
 
-def problem_answer(context: Context, kind: Kind, detail: str, fields: Iterable[Field] = (), **members: Any) -> Answer:
-    """Return the answer that an error is; nothing of it is ever stored by a cache."""
-    status, title = _STATUSES[kind]
+def problem_answer(
+    context: Context, kind: Kind, detail: str, fields: Iterable[Field] = (), status: int | None = None, **members: Any
+) -> Answer:
+    """Return the answer that an error is; nothing of it is ever stored by a cache. status: where not the kind's own."""
+    usual, title = _STATUSES[kind]
+    status = status or usual
     body = msgspec.json.encode(
         {
             "type": f"urn:bff:problem:{kind}",

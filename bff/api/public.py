@@ -1,8 +1,8 @@
 """The public listener's application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -12,11 +12,13 @@ import bff
 from bff.api import errors
 from bff.api.edge import Edge, HeadAsGet, NoEncodedSlash
 from bff.api.products import Front, Products
-from bff.api.schema import Problem
+from bff.api.schema import SECURITY, Problem
 
 CORS_SECONDS = 600
-CORS_METHODS = ("GET", "HEAD")
+CORS_METHODS = ("GET", "HEAD", "POST")
 CORS_REQUEST_HEADERS = (
+    "Authorization",
+    "Content-Type",
     "If-None-Match",
     "X-Client",
     "X-Request-Id",
@@ -52,13 +54,14 @@ def public_app(
     origins: tuple[str, ...],
     edge: Callable[[ASGIApp], Edge],
     *,
+    routers: Sequence[APIRouter] = (),
     docs: bool = False,
     front: bool = True,
 ) -> Edge:
     """Return the application of the public listener.
 
-    docs: whether /docs is there. front: whether pages are answered ahead of FastAPI; without it they are the same,
-    later.
+    routers: routes besides the pages'. docs: whether /docs is there.
+    front: whether pages are answered ahead of FastAPI; without it they are the same, later.
     """
     app = FastAPI(
         title="Product-detail BFF",
@@ -69,7 +72,8 @@ def public_app(
         redirect_slashes=False,
     )
     errors.install(app)
-    app.include_router(products.router())
+    for router in (products.router(), *routers):
+        app.include_router(router)
     _describe_problems(app)
     served: ASGIApp = HeadAsGet(NoEncodedSlash(app))
     if front:
@@ -93,5 +97,6 @@ def _describe_problems(app: FastAPI) -> None:
     schemas = document["components"]["schemas"]
     schemas |= schema.pop("$defs", {})
     schemas["Problem"] = schema
+    document["components"]["securitySchemes"] = {SECURITY: {"type": "http", "scheme": "bearer"}}
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)

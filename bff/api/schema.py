@@ -92,6 +92,8 @@ def _problem(description: str) -> dict[str, Any]:
     return {"description": description, "content": {MEDIA_TYPE: {"schema": schema}}}
 
 
+SECURITY = "bearer"
+
 PAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"model": ProductPage, "description": "The page, whole or partial"},
     304: {"description": "The client has this page already"},
@@ -101,3 +103,25 @@ PAGE_RESPONSES: dict[int | str, dict[str, Any]] = {
     503: _problem("A source that the page needs is not asked at present; see Retry-After"),
     504: _problem("A source that the page needs did not answer in time"),
 }
+
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    401: _problem("No valid bearer token"),
+    403: _problem("The token lacks the scope"),
+    413: _problem("More than 1 MiB"),
+    415: _problem("Not application/json"),
+    422: _problem("Not what it must be; see errors"),
+}
+
+NOTICE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    204: {"description": "It is forgotten: who asks from now on is not given what was there before"},
+    **REFUSALS,
+}
+
+
+def body_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return how a body is described that a route reads by itself, after it has looked at who asks."""
+    schema = model.model_json_schema()
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "security": [{SECURITY: []}],
+    }

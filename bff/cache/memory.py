@@ -75,6 +75,18 @@ class MemoryTier(BaseCache):  # type: ignore[misc] # aiocache has no types
     def __len__(self) -> int:
         return self._count
 
+    @property
+    def figures(self) -> dict[str, int]:
+        """What it holds and may hold: entries, remembered 404s among them, bytes; and how many it has evicted."""
+        return {
+            "entries": self._count,
+            "not_found": len(self._unknown),
+            "bytes": self.size,
+            "max_entries": self._max_entries,
+            "max_bytes": self._max_bytes,
+            "evicted": self.evicted,
+        }
+
     def rendered(self, sku: str) -> Any:
         """Return what was rendered of a SKU's entries, None where nothing was; a use of them all."""
         row = self._rows.get(sku)

@@ -49,11 +49,10 @@ class Tiers:
         """How many loads are under way that readers may join."""
         return sum(len(source.flights) for source in self._sources.values())
 
-    async def invalidate(self, source: str, skus: Iterable[str]) -> None:
+    def invalidate(self, source: str, skus: Iterable[str]) -> None:
         """Forget a source's values and fence off the loads that are under way: later readers get neither."""
         for sku in skus:
-            self._sources[source].flights.revoke(sku)
-            await self.memory.delete(key_of(source, sku))
+            self._sources[source].forget(sku)
 
 
 class SourceTiers:
@@ -71,6 +70,11 @@ class SourceTiers:
     def current(self, sku: str) -> Entry | None:
         """Return the entry of one part, however old."""
         return self._memory.peek(sku, self._column)
+
+    def forget(self, sku: str) -> None:
+        """Forget a value and fence off the load that is under way: later readers get neither."""
+        self.flights.revoke(sku)
+        self._memory.drop(sku, self._column)
 
     def land(self, flight: Flight[Outcome], entry: Entry) -> None:
         """Keep what a load has brought, unless it was fenced off, and tell its readers.

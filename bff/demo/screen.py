@@ -1,8 +1,16 @@
 """What `bff demo` says once it runs."""
 
 
-def text(public: str, admin: str, sources: dict[str, str], delays_ms: tuple[int, int, int], *, sample: bool) -> str:
-    """Return the start screen. sample: whether the built-in catalogue is served."""
+def text(
+    public: str,
+    admin: str,
+    sources: dict[str, str],
+    delays_ms: tuple[int, int, int],
+    *,
+    sample: bool,
+    token: str | None,
+) -> str:
+    """Return the start screen. sample: whether the built-in catalogue is served; token: for writing, made for it."""
     page = f"{public}/api/v1/products/1001"
     faults = f"{sources['price']}/_faults"
     running = "\n".join(
@@ -14,6 +22,13 @@ def text(public: str, admin: str, sources: dict[str, str], delays_ms: tuple[int,
         if sample
         else "those of your catalogue"
     )
+    forget = (
+        f"""
+Forget curl -i {public}/api/v1/events/product-changed -H 'Authorization: Bearer {token}' \\
+            -H 'Content-Type: application/json' -d '{{"sku_id": "1001"}}'"""
+        if token
+        else ""
+    )
     return f"""
 The product-detail BFF, in front of three sample services:
 
@@ -23,7 +38,7 @@ Open   {public}/docs
 Ask    curl -i {page}      (again: from the cache)
        curl -i {public}/api/v1/products/agg/1001  (the view is logged, see var/views)
 Break  curl -X PUT {faults} -d '{{"hang": true}}'     (or delay_ms, error_rate, garbage)
-Mend   curl -X PUT {faults} -d '{{}}'
+Mend   curl -X PUT {faults} -d '{{}}'{forget}
 Watch  {admin}/sources
        {admin}/metrics
 

@@ -141,7 +141,7 @@ class Shop:
         return Reader(flight)
 
     async def invalidate(self, *skus: str) -> None:
-        await self.cache.invalidate("price", skus)
+        self.cache.invalidate("price", skus)
 
     @property
     def held(self) -> dict[str, int]:

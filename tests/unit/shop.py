@@ -95,7 +95,7 @@ class Shop:
 
     async def invalidate(self, *names: SourceName, sku: str = "1") -> None:
         for name in names:
-            await self.cache.invalidate(name, [sku])
+            self.cache.invalidate(name, [sku])
 
     def kept(self, name: SourceName, sku: str = "1") -> Entry | None:
         """Return what the cache has of a part, however old."""

@@ -1,0 +1,1 @@
+"""The one place where things are made and put together."""

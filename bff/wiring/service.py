@@ -1,0 +1,148 @@
+"""How a service is put together."""
+
+import io
+import random
+import select
+import sys
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from starlette.types import ASGIApp
+
+from bff import looplag
+from bff.api import events
+from bff.api.admin import Admin, Readiness, admin_app
+from bff.api.edge import Edge
+from bff.api.products import Products
+from bff.api.public import public_app
+from bff.api.quick import QuickPages
+from bff.auth.bearer import Authenticator
+from bff.auth.jwks import fetch
+from bff.auth.jwts import Jwts
+from bff.auth.keys import Keys
+from bff.auth.tokens import Tokens
+from bff.cache.memory import MemoryTier
+from bff.cache.tiers import Tiers
+from bff.metrics import Metrics
+from bff.product.fanout import Needs
+from bff.product.invalidation import Invalidations
+from bff.product.loader import iso
+from bff.product.pages import Pages
+from bff.product.parts import SOURCES, SourceName
+from bff.product.upstream import Upstream
+from bff.protocol import Quick
+from bff.resilience.alarms import Alarms
+from bff.settings import AuthSettings, Settings
+from bff.viewlog.recorder import Recorder
+from bff.viewlog.shipper import Shipper
+from bff.viewlog.sinks import Segments, Sink, Stdout
+from bff.wiring.sources import clock, source_client, upstream, wall_clock
+from clients.source import Source
+
+_VIEWS = "views"
+STDOUT_WAIT_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A service that is put together, and what its life needs."""
+
+    public: ASGIApp
+    quick: Quick | None
+    admin: ASGIApp
+    readiness: Readiness
+    shipper: Shipper
+    cache: Tiers
+    upstreams: dict[SourceName, Upstream]
+    sources: tuple[Source, ...]
+    watch_loop_lag: Callable[[], Coroutine[Any, Any, None]]
+
+    async def aclose(self) -> None:
+        """Cancel what is under way and close every connection."""
+        for each in self.upstreams.values():
+            await each.aclose()
+        for source in self.sources:
+            await source.aclose()
+
+
+def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Service:
+    """Put a service together. docs, front: as `public_app` has them."""
+    metrics = Metrics()
+    cache = _cache(settings)
+    sources = {name: source_client(name, getattr(settings, name)) for name in SOURCES}
+    upstreams = {name: upstream(name, settings, sources[name], cache, metrics) for name in SOURCES}
+    metrics.watch({name: upstream.guard for name, upstream in upstreams.items()})
+    recorder = Recorder(partial(metrics.views, "dropped"))
+    readiness = Readiness()
+    alarms = Alarms(clock)
+    products = _products(settings, upstreams, cache, alarms, metrics, recorder)
+    invalidations = Invalidations(cache, alarms, clock, settings.invalidation.second_delete_seconds)
+    edge = partial(_edge, settings, metrics.request)
+    routers = [events.router(invalidations, _authenticator(settings.auth))]
+    public = public_app(products, settings.cors.origins, edge, routers=routers, docs=docs, front=front)
+    return Service(
+        public=public,
+        quick=QuickPages(products, public) if front else None,
+        admin=admin_app(
+            Admin(readiness, metrics, upstreams, cache.memory, invalidations),
+            partial(_edge, settings, _count_nothing),
+        ),
+        readiness=readiness,
+        shipper=Shipper(recorder, _sink(settings, metrics), metrics.views),
+        cache=cache,
+        upstreams=upstreams,
+        sources=tuple(sources.values()),
+        watch_loop_lag=partial(looplag.watch, metrics.loop_lag, clock),
+    )
+
+
+def _cache(settings: Settings) -> Tiers:
+    return Tiers(MemoryTier(SOURCES, settings.cache.max_entries, settings.cache.max_bytes), SOURCES)
+
+
+def _products(
+    settings: Settings,
+    upstreams: dict[SourceName, Upstream],
+    cache: Tiers,
+    alarms: Alarms,
+    metrics: Metrics,
+    recorder: Recorder,
+) -> Products:
+    required = frozenset(name for name in SOURCES if getattr(settings, name).required)
+    needs = Needs(upstreams, cache.memory, required, clock, alarms, metrics.missed, metrics.page)
+    pages = Pages(needs, metrics.hot_page)
+    return Products(pages, recorder.record, settings.deadline_seconds, clock, _now_text)
+
+
+def _authenticator(settings: AuthSettings) -> Authenticator:
+    jwts: Jwts | None = None
+    if settings.jwks_url is not None and settings.issuer is not None and settings.audience is not None:
+        jwts = Jwts(settings.issuer, settings.audience, Keys(partial(fetch, settings.jwks_url, clock), clock))
+    return Authenticator(Tokens(settings.tokens), jwts)
+
+
+def _sink(settings: Settings, metrics: Metrics) -> Sink:
+    if settings.view_log.sink == "stdout":
+        stdout = io.FileIO(sys.stdout.fileno(), "wb", closefd=False)
+        return Stdout(stdout, lambda: bool(select.select([], [stdout], [], STDOUT_WAIT_SECONDS)[1]))
+    folder = settings.data_dir / _VIEWS
+    return Segments(folder, settings.view_log.max_bytes, _file_stamp, metrics.view_file_removed)
+
+
+def _edge(settings: Settings, observed: Callable[[str, str, int, float], None], app: ASGIApp) -> Edge:
+    return Edge(app, clock, random.getrandbits, observed, log_all=settings.log.access == "all")
+
+
+def _count_nothing(route: str, method: str, status: int, seconds: float) -> None:
+    """Admin requests are not counted: their rate is the prober's and the scraper's."""
+
+
+def _now_text() -> str:
+    return iso(wall_clock())
+
+
+def _file_stamp() -> str:
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
