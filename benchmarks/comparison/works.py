@@ -65,7 +65,12 @@ WORKS: dict[str, Work] = {
         skus=0,
         connections=64,
         warm_seconds=1,
-        contenders=[_bff(fresh=_NOTHING), _peer("fastify"), _peer("usual")],
+        contenders=[
+            _bff(fresh=_NOTHING),
+            Contender("bff, through httpx.AsyncClient", "bff-client", {"settings": _NO_LONGER, "fresh": _NOTHING}),
+            _peer("fastify"),
+            _peer("usual"),
+        ],
         targets=[Target("bff", "fastify", 0.25, aim=0.5), Target("bff", "usual", 15.0)],
     ),
     "hot": Closed(

@@ -19,6 +19,7 @@ from benchmarks.peers.upstreams import NAMES, Upstreams
 
 PEERS = {
     "bff": "this service",
+    "bff-client": "the same, its calls through httpx.AsyncClient",
     "usual": "FastAPI and httpx.AsyncClient",
     "fastify": "Fastify and undici",
     "fastify-batched": "the same, its calls joined by dataloader",
@@ -88,7 +89,7 @@ async def running(peer: str, upstreams: Upstreams, core: int, **options: Any) ->
             yield Server(base, (await nginx.worker(child) if peer.startswith("nginx") else child.pid,))
 
 
-def _bff(place: Place) -> Command:
+def _bff(place: Place, module: str = "bff") -> Command:
     options, upstreams = place.options, place.upstreams
     own = {"port": place.port, "admin_port": 0, "data_dir": place.folder, "grace_seconds": 1}
     urls = {f"{name}__url": url for name, url in upstreams.single.items()}
@@ -96,7 +97,7 @@ def _bff(place: Place) -> Command:
     fresh = {f"{name}__fresh_seconds": seconds for name, seconds in zip(NAMES, options.fresh, strict=True)}
     settings = {**own, **urls, **bulk, **fresh, **options.settings}
     environment = {f"BFF_{name.upper()}": str(value) for name, value in settings.items()}
-    return [sys.executable, "-m", "bff", "serve"], environment
+    return [sys.executable, "-m", module, "serve"], environment
 
 
 def _usual(place: Place) -> Command:
@@ -135,6 +136,7 @@ def _bare(place: Place) -> Command:
 
 _COMMANDS: dict[str, Callable[[Place], Command]] = {
     "bff": _bff,
+    "bff-client": partial(_bff, module="benchmarks.peers.through_client"),
     "usual": _usual,
     "fastify": partial(_fastify, script="plain.js", bulk=False),
     "fastify-batched": partial(_fastify, script="plain.js", bulk=True),

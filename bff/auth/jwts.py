@@ -41,7 +41,7 @@ class Jwts:
                 leeway=LEEWAY_SECONDS,
                 options={"require": ["exp", "iss", "aud", "sub"], "enforce_minimum_key_length": True},
             )
-        except (jwt.PyJWTError, RecursionError):
+        except jwt.PyJWTError:
             return None
         return _named(claims) if claims["sub"] else None
 
