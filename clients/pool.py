@@ -6,7 +6,6 @@ Bounds no number of connections: the caller's bulkhead does, and a second bound 
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from clients.connection import Answer, Connection
@@ -51,21 +50,6 @@ class Pool:
         connection = self._take_idle() or await self._connect()
         answer = await connection.exchange(request, max_bytes)
         self._release(connection)
-        return answer
-
-    async def exchange_anew(self, request: bytes, max_bytes: int, sending: Callable[[], None]) -> Answer:
-        """Send a request over a connection made for it, and return its answer.
-
-        For what must not be in doubt without need: a kept connection may have been closed by the other side before
-        anything is written to it, and whether that was so cannot be told afterwards from an answer lost.
-        sending: called just before the first byte is written; not called where none is.
-        Raises as `exchange` does.
-        """
-        connection = await self._connect()
-        if not connection.closed:  # else the exchange writes nothing, and says so
-            sending()
-        answer = await connection.exchange(request, max_bytes)
-        self._release(connection)  # for reads: they are tried again where it proves dead
         return answer
 
     async def aclose(self) -> None:
