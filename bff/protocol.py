@@ -8,28 +8,15 @@ of its client's leaving: see `Connection`. Everything else goes uvicorn's way.
 import asyncio
 import math
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-Field = tuple[bytes, bytes]
-Answer = tuple[int, list[Field], bytes]
-"""A status, headers, and a body."""
+from bff.exchange import ANSWERED, Answer, Asker, Exchange, Field, Later
+from bff.outbox import Coalesced, Outbox
 
-
-class Asker(Protocol):
-    """Whoever answers an exchange later. One of these is called at most, and the exchange is not answered after it."""
-
-    def left(self) -> None:
-        """Answer no more: the client is gone."""
-
-    def stopped(self) -> Answer:
-        """Answer now: the grace of a stop is over."""
-
-
-Later = Callable[[Asker], "Exchange"]
-Quick = Callable[[bytes, list[Field], Later], "Answer | Exchange | None"]
+Quick = Callable[[bytes, list[Field], Later], Answer | Exchange | None]
 """Takes a GET by its target and its headers, names in lower case, and by what makes an exchange of it.
 
 Returns the answer, or the exchange that will be answered, or None where the request has to go the whole way.
@@ -38,93 +25,7 @@ Returns the answer, or the exchange that will be answered, or None where the req
 log = structlog.get_logger(__name__)
 
 SCOPE_KEY = "bff.connection"
-MAX_PARTS = 16
 _WHOLE_WAY = frozenset({b"content-length", b"expect", b"origin", b"transfer-encoding", b"upgrade"})
-
-
-class Outbox:
-    """What the connections of a listener have to write, kept until the end of a turn of the event loop.
-
-    An answer's head and body leave together. And answers that are made together leave together: written one by one
-    between other work, each would wake a client that had gone to sleep since the last, which costs us more than
-    writing does.
-    """
-
-    def __init__(self) -> None:
-        self._waiting: list[Coalesced] = []
-
-    def __repr__(self) -> str:
-        return f"<Outbox {len(self._waiting)} waiting>"
-
-    def add(self, transport: "Coalesced", loop: asyncio.AbstractEventLoop) -> None:
-        """Have a transport flushed at the end of this turn."""
-        if not self._waiting:
-            loop.call_soon(self._flush)
-        self._waiting.append(transport)
-
-    def _flush(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for transport in waiting:
-            transport.flush()
-
-
-class Coalesced:
-    """A transport that keeps what is written in one turn together; in all else the one that it stands before."""
-
-    __slots__ = (
-        "_loop",
-        "_outbox",
-        "_parts",
-        "_transport",
-        "get_extra_info",
-        "is_closing",
-        "pause_reading",
-        "resume_reading",
-    )
-
-    def __init__(self, transport: asyncio.Transport, outbox: Outbox, loop: asyncio.AbstractEventLoop) -> None:
-        self._transport = transport
-        self._outbox = outbox
-        self._loop = loop
-        self._parts: list[bytes] = []
-        self.get_extra_info = transport.get_extra_info
-        self.is_closing = transport.is_closing
-        self.pause_reading = transport.pause_reading
-        self.resume_reading = transport.resume_reading
-
-    def __repr__(self) -> str:
-        return f"<Coalesced {len(self._parts)} parts>"
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-    def write(self, data: bytes) -> None:
-        """Write at the end of this turn, or at once where much is kept: who does not read must be noticed."""
-        parts = self._parts
-        if not parts:
-            self._outbox.add(self, self._loop)
-        parts.append(data)
-        if len(parts) == MAX_PARTS:
-            self.flush()
-
-    def close(self) -> None:
-        """Write what was kept, and close."""
-        self.flush()
-        self._transport.close()
-
-    def flush(self) -> None:
-        """Write what was kept."""
-        if self._parts:
-            parts, self._parts = self._parts, []
-            if not self._transport.is_closing():  # the client may have left in this very turn
-                self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
-
-
-class Connection(Protocol):
-    """What a request's scope has of its connection, under SCOPE_KEY."""
-
-    def watch(self, left: Callable[[], None] | None) -> None:
-        """Have something done when the client leaves, or nothing any more."""
 
 
 class HttpProtocol(HttpToolsProtocol):
@@ -134,7 +35,7 @@ class HttpProtocol(HttpToolsProtocol):
     outbox: Outbox
     cycle: Any  # uvicorn's, or what stands in for it
     _left: Callable[[], None] | None = None
-    _made: "Exchange | None" = None
+    _made: Exchange | None = None
     _idle_since = math.inf
     _reading_head = False
 
@@ -175,7 +76,7 @@ class HttpProtocol(HttpToolsProtocol):
         elif isinstance(answer, Exchange):
             self.cycle = answer  # what follows of the request finds it under way
         else:
-            self.cycle = _ANSWERED  # what follows of the request finds it answered
+            self.cycle = ANSWERED  # what follows of the request finds it answered
             self.answer(answer, keep_alive=self.parser.should_keep_alive())
 
     def answer(self, answer: Answer, *, keep_alive: bool) -> None:
@@ -189,7 +90,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.transport.close()
         self.on_response_complete()
 
-    def later(self, asker: Asker) -> "Exchange":
+    def later(self, asker: Asker) -> Exchange:
         """Return what the request whose head was just parsed is answered by, later."""
         self._made = Exchange(self, asker, keep_alive=self.parser.should_keep_alive())
         return self._made
@@ -236,7 +137,7 @@ class HttpProtocol(HttpToolsProtocol):
             left, self._left = self._left, None
             left()
 
-    def _quick_answer(self) -> "Answer | Exchange | None":
+    def _quick_answer(self) -> Answer | Exchange | None:
         if self.quick is None or self.parser.get_method() != b"GET" or self.parser.get_http_version() != "1.1":
             return None
         if self.cycle is not None and not self.cycle.response_complete:
@@ -255,76 +156,6 @@ class HttpProtocol(HttpToolsProtocol):
             return None
         finally:
             self._made = None
-
-
-class _NobodyWaits:
-    """Stands where uvicorn wakes who waits for a message."""
-
-    def set(self) -> None:
-        """Wake nobody."""
-
-
-class _Answered:
-    """A cycle that is over, as uvicorn's protocol looks at it between two requests."""
-
-    response_complete = True
-    message_event = _NobodyWaits()
-
-
-_ANSWERED = _Answered()
-
-
-class Exchange:
-    """A request that is answered later. uvicorn finds it where it looks for a cycle, and among its tasks."""
-
-    __slots__ = ("_asker", "_connection", "disconnected", "keep_alive", "more_body", "response_complete")
-    message_event = _NobodyWaits()
-
-    def __init__(self, connection: HttpProtocol, asker: Asker, *, keep_alive: bool) -> None:
-        self.keep_alive = keep_alive
-        self.response_complete = False
-        self.disconnected = False
-        self._connection = connection
-        self._asker: Asker | None = asker
-        connection.tasks.add(self)  # type: ignore[arg-type] # a stop waits for these, and cancels them at its end
-        connection.watch(self._left)
-
-    def __repr__(self) -> str:
-        return f"<Exchange {'ended' if self._asker is None else 'open'}>"
-
-    def answer(self, answer: Answer) -> None:
-        """Send the answer, whose headers are ours now; nowhere where the client is gone."""
-        if self._asker is not None:
-            self._end()
-            self._connection.answer(answer, keep_alive=self.keep_alive)
-
-    def withdraw(self) -> None:
-        """Leave the request to the application: nothing is answered here, and nobody is told."""
-        self._end()
-
-    def cancel(self, msg: object = None) -> None:
-        """Have it answered in the next turn: uvicorn is walking through what it stops."""
-        self._connection.loop.call_soon(self._stop)
-
-    def _stop(self) -> None:
-        if self._asker is not None:
-            self.keep_alive = False
-            self.answer(self._asker.stopped())
-
-    def _left(self) -> None:
-        asker = self._asker
-        self._end()
-        if asker is not None:
-            asker.left()
-
-    def _end(self) -> None:
-        self._asker = None
-        self.response_complete = True
-        connection = self._connection
-        connection.watch(None)
-        connection.tasks.discard(self)
-        if connection.cycle is self:  # else another request waits behind it already
-            connection.cycle = _ANSWERED  # so that the two do not hold each other
 
 
 def protocol(quick: Quick | None) -> type[HttpProtocol]:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field
 from pydantic_settings import NoDecode
 
+from bff import strictjson
 from bff.auth.caller import SCOPES, Principal
 from bff.auth.tokens import Token
 from clients.http import InvalidURL, Target
@@ -171,7 +172,7 @@ def _tokens(text: Any) -> Any:
     if not isinstance(text, str):
         return text  # the default, which is none
     try:
-        value = json.loads(text, object_pairs_hook=_each_once)
+        value = strictjson.loads(text)
     except (ValueError, RecursionError):
         raise ValueError("must be JSON, each name in an object once") from None
     if not isinstance(value, dict) or not all(_CALLER.fullmatch(name) for name in value):
@@ -180,12 +181,6 @@ def _tokens(text: Any) -> Any:
     if len({token.secret for token in tokens}) < len(tokens):
         raise ValueError("must hold no token twice")
     return tokens
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(pairs) > len(dict(pairs)):
-        raise ValueError
-    return dict(pairs)
 
 
 def _token(name: str, entry: Any) -> Token:

@@ -8,7 +8,7 @@ from bff.api.problems import Kind
 from bff.auth.bearer import Authenticator
 from bff.auth.caller import Principal
 from bff.auth.keys import KeysUnavailable
-from bff.protocol import Field
+from bff.exchange import Field
 
 # The same for no token, a wrong one and one that has ended: nothing tells them apart.
 CHALLENGE: Field = (b"www-authenticate", b'Bearer realm="product-bff"')

@@ -1,12 +1,13 @@
 """Bodies of requests: how much is read of them, of what type, and what JSON is taken for."""
 
-import json
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
+
+from bff import strictjson
 
 MAX_BYTES = 1024 * 1024
 Model = TypeVar("Model", bound=BaseModel)
@@ -33,22 +34,11 @@ async def read_json(request: Request) -> bytes:
 def parsed(model: type[Model], body: bytes) -> Model:
     """Return a body as a model has it; RequestValidationError where it is not so, or names anything twice."""
     try:
-        json.loads(body, object_pairs_hook=_single)
+        strictjson.loads(body)
     except (ValueError, RecursionError) as exc:
-        why = "names something twice" if isinstance(exc, _Repeated) else "must be JSON"
+        why = "names something twice" if isinstance(exc, strictjson.Repeated) else "must be JSON"
         raise RequestValidationError([{"type": "json", "loc": ("body",), "msg": why}]) from exc
     try:
         return model.model_validate_json(body)
     except ValidationError as exc:
         raise RequestValidationError([{**error, "loc": ("body", *error["loc"])} for error in exc.errors()]) from exc
-
-
-class _Repeated(ValueError):
-    """A name that is there twice, of which every reader would take another one."""
-
-
-def _single(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise _Repeated
-    return found

@@ -8,7 +8,8 @@ from collections.abc import Callable
 
 from starlette.types import Scope
 
-from bff.protocol import SCOPE_KEY, Connection
+from bff.exchange import Connection
+from bff.protocol import SCOPE_KEY
 
 CLIENT_LEFT = 499  # nginx's number for a client that did not wait; it is counted, and sent to nobody
 

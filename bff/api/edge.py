@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bff.api.context import Context, open_context, read_head
 from bff.api.disconnect import CLIENT_LEFT
 from bff.api.problems import problem, problem_answer
-from bff.protocol import Answer
+from bff.exchange import Answer
 from bff.resilience.stack import Clock
 
 SLOW_SECONDS = 0.5

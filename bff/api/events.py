@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from bff.api.auth import scoped
 from bff.api.body import parsed, read_json
-from bff.api.schema import NOTICE_RESPONSES, body_of
+from bff.api.schema import NOTICE_RESPONSES, request_body
 from bff.api.sku import SkuInBody
 from bff.auth.bearer import Authenticator
 from bff.product.invalidation import Invalidations
@@ -33,7 +33,7 @@ def router(invalidations: Invalidations, authenticator: Authenticator) -> APIRou
         status_code=204,
         response_class=Response,
         responses=NOTICE_RESPONSES,
-        openapi_extra=body_of(ProductChanged),
+        openapi_extra=request_body(ProductChanged),
         dependencies=[Depends(scoped(authenticator, "catalog:notify", "catalog:write"))],
         summary="A product changed; it is forgotten, and read anew",
     )

@@ -8,8 +8,8 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from bff.api.context import Context, context_of
+from bff.exchange import Answer, Field
 from bff.product.parts import Reason
-from bff.protocol import Answer, Field
 
 Kind = Literal[
     "product-unknown",

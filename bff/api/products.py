@@ -19,11 +19,11 @@ from bff.api.headers import Fields
 from bff.api.problems import kind_of, problem_answer
 from bff.api.schema import PAGE_RESPONSES
 from bff.api.sku import SkuInPath, is_sku
+from bff.exchange import Answer
 from bff.product import view
 from bff.product.fanout import Page
 from bff.product.pages import ClientLeft, Pages
 from bff.product.rendered import RenderedPage
-from bff.protocol import Answer
 from bff.resilience.stack import Clock
 from bff.viewlog.recorder import View
 

@@ -4,8 +4,8 @@ from bff.api.context import Context
 from bff.api.disconnect import CLIENT_LEFT
 from bff.api.edge import Edge
 from bff.api.products import Form, Products, Sent, form_of
+from bff.exchange import Answer, Exchange, Later
 from bff.product.fanout import FanOut, Page
-from bff.protocol import Answer, Exchange, Later
 
 
 class QuickPages:

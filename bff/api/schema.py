@@ -118,7 +118,7 @@ NOTICE_RESPONSES: dict[int | str, dict[str, Any]] = {
 }
 
 
-def body_of(model: type[BaseModel]) -> dict[str, Any]:
+def request_body(model: type[BaseModel]) -> dict[str, Any]:
     """Return how a body is described that a route reads by itself, after it has looked at who asks."""
     schema = model.model_json_schema()
     return {

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
+from bff.exchange import Answer, Field, Later
 from bff.listener import Listener, bind
-from bff.protocol import SCOPE_KEY, Answer, Field, Later
+from bff.protocol import SCOPE_KEY
 from tests.service.sockets import LONGER_THAN_ANY, eventually
 
 BIG = b"x" * 5_000_000

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bff.protocol import Field, Later
+from bff.exchange import Field, Later
 from tests.service.test_protocol import answer, asking
 from tests.service.test_protocol_later import Site
 from tests.service.test_protocol_ways import connected

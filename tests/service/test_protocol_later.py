@@ -9,7 +9,8 @@ import weakref
 
 import pytest
 
-from bff.protocol import MAX_PARTS, Answer, Exchange, Field, Later
+from bff.exchange import Answer, Exchange, Field, Later
+from bff.outbox import MAX_PARTS
 from tests.service import test_protocol_ways
 from tests.service.sockets import LONGER_THAN_ANY, eventually
 from tests.service.test_protocol import answer, asking

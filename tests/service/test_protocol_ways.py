@@ -11,8 +11,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from structlog.testing import capture_logs
 
+from bff.exchange import Answer, Field, Later
 from bff.listener import Listener, bind
-from bff.protocol import Answer, Field, Later
 from tests.service.sockets import LONGER_THAN_ANY, eventually
 from tests.service.test_protocol import answer, asking, whole_body
 

@@ -9,7 +9,7 @@ from bff.api.edge import Edge
 from bff.api.products import Products
 from bff.api.public import public_app
 from bff.api.quick import QuickPages
-from bff.protocol import Answer, Asker, Exchange
+from bff.exchange import Answer, Asker, Exchange
 from bff.viewlog.recorder import View
 from tests.unit.shop import Shop
 
