@@ -15,7 +15,7 @@ from bff.api.edge import HeadAsGet
 from bff.api.sku import SkuInBody
 from bff.cache.memory import MemoryTier
 from bff.metrics import CONTENT_TYPE, Metrics
-from bff.product.invalidation import Invalidations
+from bff.product.fence import Fence
 from bff.product.parts import SOURCES, SourceName
 from bff.product.upstream import Upstream
 
@@ -46,7 +46,7 @@ class Admin:
     metrics: Metrics
     upstreams: dict[SourceName, Upstream]
     memory: MemoryTier
-    invalidations: Invalidations
+    fence: Fence
 
 
 def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
@@ -77,7 +77,7 @@ def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
     @app.post("/cache/invalidate", status_code=204)
     async def invalidate(request: Request) -> Response:
         what = parsed(Invalidation, await read(request))  # whatever its type: it is operators who call this, with curl
-        admin.invalidations.changed(what.sku_ids, tuple(what.sources or SOURCES))
+        await admin.fence.forget(what.sku_ids, tuple(what.sources or SOURCES))
         return Response(status_code=204)
 
     return edge(HeadAsGet(app))

@@ -11,6 +11,7 @@ from bff.api.auth import Refused
 from bff.api.disconnect import CLIENT_LEFT
 from bff.api.problems import Kind, problem
 from bff.metrics import METHODS
+from bff.product.fence import Untold
 
 _MESSAGES = {
     "string_pattern_mismatch": "must be 1 to 64 letters, digits, dots, underscores and hyphens, the first no sign",
@@ -26,6 +27,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(Exception)(_broken)
     app.exception_handler(Refused)(_refused)
+    app.exception_handler(Untold)(_untold)
     app.exception_handler(ClientDisconnect)(_left)  # in the middle of its body
 
 
@@ -44,6 +46,10 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 async def _refused(request: Request, error: Refused) -> Response:
     return problem(request.scope, error.kind, error.detail, error.fields)
+
+
+async def _untold(request: Request, _error: Untold) -> Response:
+    return problem(request.scope, "overloaded", "Not every pod could be told; ask again.")
 
 
 async def _broken(request: Request, _error: Exception) -> Response:

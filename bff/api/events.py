@@ -11,7 +11,7 @@ from bff.api.body import parsed, read_json
 from bff.api.schema import NOTICE_RESPONSES, request_body
 from bff.api.sku import SkuInBody
 from bff.auth.bearer import Authenticator
-from bff.product.invalidation import Invalidations
+from bff.product.fence import Fence
 from bff.product.parts import SOURCES, SourceName
 
 
@@ -24,7 +24,7 @@ class ProductChanged(BaseModel):
     sources: Annotated[list[SourceName], Field(min_length=1)] | None = None
 
 
-def router(invalidations: Invalidations, authenticator: Authenticator) -> APIRouter:
+def router(fence: Fence, authenticator: Authenticator) -> APIRouter:
     """Return the routes."""
     router = APIRouter(prefix="/api/v1/events", tags=["events"])
 
@@ -39,7 +39,7 @@ def router(invalidations: Invalidations, authenticator: Authenticator) -> APIRou
     )
     async def product_changed(request: Request) -> Response:
         what = parsed(ProductChanged, await read_json(request))
-        invalidations.changed([what.sku_id], tuple(what.sources or SOURCES))
+        await fence.forget((what.sku_id,), tuple(what.sources or SOURCES))
         return Response(status_code=204)
 
     return router

@@ -49,10 +49,11 @@ class Tiers:
         """How many loads are under way that readers may join."""
         return sum(len(source.flights) for source in self._sources.values())
 
-    def invalidate(self, source: str, skus: Iterable[str]) -> None:
-        """Forget a source's values and fence off the loads that are under way: later readers get neither."""
+    def forget(self, skus: Iterable[str], sources: Iterable[str]) -> None:
+        """Forget values and fence off the loads that are under way: later readers get neither."""
         for sku in skus:
-            self._sources[source].forget(sku)
+            for source in sources:
+                self._sources[source].forget(sku)
 
 
 class SourceTiers:
@@ -63,6 +64,7 @@ class SourceTiers:
         self._memory = memory
         self._name = name
         self._column = column
+        self._marks: dict[str, bytes] = {}
 
     def __repr__(self) -> str:
         return f"<SourceTiers {self._name} {self.flights!r}>"
@@ -76,6 +78,17 @@ class SourceTiers:
         self.flights.revoke(sku)
         self._memory.drop(sku, self._column)
 
+    def mark(self, sku: str, token: bytes) -> None:
+        """Forget a value, and keep nothing of it until the mark is lifted; another mark is replaced."""
+        self.forget(sku)
+        self._marks[sku] = token
+
+    def lift(self, sku: str, token: bytes) -> None:
+        """Forget what was loaded under a mark, and keep values again where no other mark has replaced it."""
+        self.forget(sku)
+        if self._marks.get(sku) == token:
+            del self._marks[sku]
+
     def land(self, flight: Flight[Outcome], entry: Entry) -> None:
         """Keep what a load has brought, unless it was fenced off, and tell its readers.
 
@@ -83,6 +96,7 @@ class SourceTiers:
         """
         stored = (
             self.flights.take(flight)
+            and not (self._marks and flight.key in self._marks)
             and entry.bound > entry.began  # else it could never be served
             and self._memory.fill(flight.key, self._column, entry)
         )

@@ -28,7 +28,7 @@ from bff.cache.memory import MemoryTier
 from bff.cache.tiers import Tiers
 from bff.metrics import Metrics
 from bff.product.fanout import Needs
-from bff.product.invalidation import Invalidations
+from bff.product.fence import ProcessFence
 from bff.product.loader import iso
 from bff.product.pages import Pages
 from bff.product.parts import SOURCES, SourceName
@@ -79,15 +79,15 @@ def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Serv
     readiness = Readiness()
     alarms = Alarms(clock)
     products = _products(settings, upstreams, cache, alarms, metrics, recorder)
-    invalidations = Invalidations(cache, alarms, clock, settings.invalidation.second_delete_seconds)
+    fence = ProcessFence(cache, alarms, clock, settings.invalidation.second_delete_seconds)
     edge = partial(_edge, settings, metrics.request)
-    routers = [events.router(invalidations, _authenticator(settings.auth))]
+    routers = [events.router(fence, _authenticator(settings.auth))]
     public = public_app(products, settings.cors.origins, edge, routers=routers, docs=docs, front=front)
     return Service(
         public=public,
         quick=QuickPages(products, public) if front else None,
         admin=admin_app(
-            Admin(readiness, metrics, upstreams, cache.memory, invalidations),
+            Admin(readiness, metrics, upstreams, cache.memory, fence),
             partial(_edge, settings, _count_nothing),
         ),
         readiness=readiness,

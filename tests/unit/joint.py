@@ -141,7 +141,7 @@ class Shop:
         return Reader(flight)
 
     async def invalidate(self, *skus: str) -> None:
-        self.cache.invalidate("price", skus)
+        self.cache.forget(skus, ["price"])
 
     @property
     def held(self) -> dict[str, int]:

@@ -95,7 +95,7 @@ class Shop:
 
     async def invalidate(self, *names: SourceName, sku: str = "1") -> None:
         for name in names:
-            self.cache.invalidate(name, [sku])
+            self.cache.forget([sku], [name])
 
     def kept(self, name: SourceName, sku: str = "1") -> Entry | None:
         """Return what the cache has of a part, however old."""

@@ -75,7 +75,7 @@ async def test_an_answer_that_an_invalidation_overtook_is_given_but_not_kept() -
     cache, value = made(), entry()
     source = cache.of("price")
     flight, reader = boarded(source)
-    cache.invalidate("price", ["1"])
+    cache.forget(["1"], ["price"])
     source.land(flight, value)
     assert reader.told == [Loaded(value, stored=False)]
     assert source.current("1") is None
@@ -85,7 +85,7 @@ async def test_a_failure_that_an_invalidation_overtook_says_nothing_of_the_value
     cache, value = made(), entry(began=0.5)
     source = cache.of("price")
     old, reader = boarded(source)
-    cache.invalidate("price", ["1"])
+    cache.forget(["1"], ["price"])
     landed(source, value)
     source.fail(old, Failed("timeout"))
     assert (source.current("1"), value.failure, reader.told) == (value, None, [Failed("timeout")])
@@ -95,7 +95,7 @@ async def test_invalidation_forgets_values_and_404s_and_what_was_never_there() -
     cache = made()
     landed(cache.of("price"), entry(), "1")
     landed(cache.of("price"), entry(None), "2")
-    cache.invalidate("price", (sku for sku in ("1", "2", "3")))
+    cache.forget((sku for sku in ("1", "2", "3")), ["price"])
     assert [cache.memory.look_up(sku) for sku in ("1", "2", "3")] == [None, None, None]
 
 
@@ -105,7 +105,7 @@ async def test_invalidation_of_one_leaves_other_skus_and_sources() -> None:
         landed(cache.of(name), entry(), "1")
     landed(cache.of("price"), entry(), "2")
     under_way, _ = boarded(cache.of("info"), "1")
-    cache.invalidate("price", ["1"])
+    cache.forget(["1"], ["price"])
     assert cache.of("info").current("1") is not None
     assert cache.of("price").current("2") is not None
     assert cache.of("info").flights.take(under_way)
@@ -135,7 +135,7 @@ async def what_is_kept_of_a_load_that_an_invalidation_overtakes(flights: Flights
     flight, _ = boarded(source)
     read = truth  # on its way here
     truth = b"new"
-    cache.invalidate("price", ["1"])
+    cache.forget(["1"], ["price"])
     source.land(flight, entry(read))
     kept = source.current("1")
     return None if kept is None else kept.body
