@@ -1,10 +1,13 @@
-"""`bff check`: reach every upstream once, as the service itself would."""
+"""`bff check`: reach every upstream and Redis once, as the service itself would."""
 
 import asyncio
 from collections.abc import Callable
 
+from bff.cache.redis.address import connector
+from bff.cache.redis.reach import reach
 from bff.product.parts import SOURCES, SourceName
 from bff.settings import Settings
+from bff.wiring.clocks import clock
 from bff.wiring.sources import source_client
 from clients.errors import UpstreamError
 from clients.source import Caller
@@ -20,7 +23,12 @@ async def reach_all(settings: Settings, say: Callable[[str], None]) -> bool:
     results = await asyncio.gather(*(_reach(name, settings, bulk=bulk) for name, bulk in asked))
     for (name, bulk), (well, found) in zip(asked, results, strict=True):
         say(f"{name}{' in bulk' if bulk else ''}: {'ok' if well else 'failed'}, {found}")
-    return all(well for well, _ in results)
+    all_well = all(well for well, _ in results)
+    if settings.redis_url is not None:
+        well, found = await reach(connector(settings.redis_url), clock)
+        say(f"redis: {'ok' if well else 'failed'}, {found}")
+        all_well = all_well and well
+    return all_well
 
 
 async def _reach(name: SourceName, settings: Settings, *, bulk: bool) -> tuple[bool, str]:

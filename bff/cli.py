@@ -90,7 +90,7 @@ def demo(
 def check(
     *, settings_only: Annotated[bool, typer.Option("--settings", help="Look at the settings alone.")] = False
 ) -> None:
-    """Validate the settings and reach every upstream."""
+    """Validate the settings and reach every upstream and Redis."""
     settings = _settings(os.environ)
     print("settings: ok")
     if not settings_only and not uvloop.run(checks.reach_all(settings, print)):

@@ -6,7 +6,7 @@ counter of prometheus-client costs a microsecond each time, and a page counts fi
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import accumulate
 from typing import Protocol
 
@@ -71,6 +71,7 @@ class Metrics:
         self._lookups = _Counts("bff_cache_lookups_total", "Parts looked up.", ("source", "tier", "result"))
         self._views = _Counts("bff_view_events_total", "Views of product pages.", ("outcome",))
         self._view_files = _Counts("bff_view_files_removed_total", "View files removed to keep within the bound.", ())
+        self._redis_failures = _Counts("bff_redis_failures_total", "Failures of Redis; pages go on.", ("kind",))
         self._lag = _Lag()
         self._hot_pages = self._ok_pages = self._misses = 0
         for outcome in ("written", "dropped", "failed"):
@@ -78,7 +79,7 @@ class Metrics:
         for source in SOURCES:
             self._strangers.add((source,), 0)
         self._view_files.add((), 0)
-        counts = (self._requests, self._parts, self._attempts, self._strangers, self._lookups)
+        counts = (self._requests, self._parts, self._attempts, self._strangers, self._lookups, self._redis_failures)
         others = (self._request_seconds, self._attempt_seconds, self._views, self._view_files, self._lag)
         for own in (*counts, *others):
             registry.register(own)
@@ -124,6 +125,14 @@ class Metrics:
         """Count a look-up in the memory tier."""
         self._lookups.values[source, "memory", result] += 1
 
+    def looked_up_in_redis(self, source: SourceName, result: str) -> None:
+        """Count a look-up in the Redis tier."""
+        self._lookups.values[source, "redis", result] += 1
+
+    def redis_failed(self, kind: str) -> None:
+        """Count a failure of Redis: `connect`, `timeout`, `refused` (it answered an error) or `lost`."""
+        self._redis_failures.values[kind,] += 1
+
     def views(self, outcome: str, count: int) -> None:
         """Count view events."""
         self._views.add((outcome,), count)
@@ -139,6 +148,12 @@ class Metrics:
     def watch(self, sources: dict[SourceName, Guarded]) -> None:
         """Read the gauges of the sources at each scrape."""
         self.registry.register(_Sources(sources))
+
+    def watch_redis(self, usable: Callable[[], bool], trusted: Callable[[], bool]) -> None:
+        """Read at each scrape whether Redis is asked, and whether this pod is sure to hear of every change."""
+        for kind in ("connect", "timeout", "refused", "lost"):
+            self._redis_failures.add((kind,), 0)
+        self.registry.register(_Redis(usable, trusted))
 
     def exposition(self) -> bytes:
         """Return all metrics as Prometheus text."""
@@ -216,6 +231,17 @@ class _Sources(Collector):
             circuit.add_metric([name], CIRCUIT_STATES[source.state])
             in_flight.add_metric([name], source.in_flight)
         yield from (circuit, in_flight)
+
+
+class _Redis(Collector):
+    def __init__(self, usable: Callable[[], bool], trusted: Callable[[], bool]) -> None:
+        self._usable = usable
+        self._trusted = trusted
+
+    def collect(self) -> Iterable[Metric]:
+        yield GaugeMetricFamily("bff_redis_usable", "1 while pages ask Redis.", value=self._usable())
+        text = "1 while this pod is sure to hear of every change, and serves from memory."
+        yield GaugeMetricFamily("bff_redis_trusted", text, value=self._trusted())
 
 
 def _outcome(attempt: Attempt) -> str:

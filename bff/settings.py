@@ -17,6 +17,7 @@ from bff.values import (
     ItemPointer,
     Origins,
     Port,
+    RedisUrl,
     Seconds,
     SecondsOrZero,
     Share,
@@ -84,6 +85,8 @@ class SourceSettings(Section):
     map: FieldMap = {}
     sku_check: Literal["strict", "loose"] = "strict"
     not_found_status: Statuses = frozenset({404})
+    write_url: SkuUrl | None = None
+    write_timeout_seconds: Seconds = 5
 
 
 class InfoSettings(SourceSettings):
@@ -174,6 +177,7 @@ class Settings(BaseSettings):
     admin_port: Port = 9000
     data_dir: Path = Path("var")
     cache: CacheSettings = CacheSettings()
+    redis_url: RedisUrl | None = Field(default=None, repr=False)
     invalidation: InvalidationSettings = InvalidationSettings()
     view_log: ViewLogSettings = ViewLogSettings()
     log: LogSettings = LogSettings()

@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 from bff import strictjson
 from bff.auth.caller import SCOPES, Principal
 from bff.auth.tokens import Token
+from bff.cache.redis.address import connector
 from clients.http import InvalidURL, Target
 from clients.shape import Pointer
 from clients.source import MAX_URL_BYTES, SKU, SKUS
@@ -195,6 +196,13 @@ def _token(name: str, entry: Any) -> Token:
     return Token(Principal(name, frozenset(scopes)), secret)
 
 
+def _redis_url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise ValueError("must be a URL of printable ASCII characters")
+    connector(text)
+    return text
+
+
 def _file(path: Path) -> Path:
     try:
         found = path.is_file()
@@ -223,4 +231,5 @@ Amounts = Annotated[str, AfterValidator(_amounts)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda text: _origins(_json(text)))]
 Tokens = Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_tokens)]
 Url = Annotated[str, AfterValidator(_url)]
+RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 File = Annotated[Path, AfterValidator(_file)]

@@ -55,3 +55,30 @@ def minor(places: int) -> Reader:
         return number(digits[:-places] + b"." + digits[-places:])
 
     return read
+
+
+Back = Callable[[bytes], bytes | None]
+"""From an amount's text to the JSON that its owner takes, None where the owner's way cannot hold it."""
+
+
+def to_string(text: bytes) -> bytes:
+    """Write an amount as a JSON string of its own digits."""
+    return b'"%b"' % text
+
+
+def to_minor(places: int) -> Back:
+    """Return a writer of integers that count units of 10^-places; it cannot hold what is finer, or what is too long."""
+    read = minor(places)
+
+    def write(text: bytes) -> bytes | None:
+        whole, _, fraction = text.partition(b".")
+        if fraction[places:].strip(b"0"):
+            return None
+        units = (whole + fraction[:places].ljust(places, b"0")).lstrip(b"0") or b"0"
+        try:
+            read(units)
+        except Garbled:
+            return None
+        return units
+
+    return write

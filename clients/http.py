@@ -1,7 +1,7 @@
 """The one module that knows httpx: its request and response types over our own transport.
 
 Why not a ready-made transport: docs/architecture.md, "The transport". Redirects, cookies, proxies and environment
-variables do not exist here. Foreign exceptions are translated once, in `send`.
+variables do not exist here. Foreign exceptions are translated once, in `send` and, for writes, in `put`.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import cast
 import httpx
 
 from clients.connection import ConnectionFailed, Malformed, TooLarge
-from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable
+from clients.errors import Garbled, NotSent, Postponed, Rejected, Throttled, Unavailable, Unknown, UpstreamError
 from clients.pool import Origin, Pool
 
 URL = httpx.URL
@@ -34,7 +34,7 @@ class Transport(httpx.AsyncBaseTransport):
     """An HTTP/1.1 transport that loses no connection under cancellation and bounds what it reads.
 
     A request's extension `max_bytes` bounds its decoded answer; `target`, as in httpx's own transport, is asked for
-    instead of the URL's path.
+    instead of the URL's path; `sending` makes it go over a new connection, and is called before its first byte does.
     """
 
     def __init__(self, *, tls: ssl.SSLContext | None = None, max_age: float = 60, max_idle: float = 4) -> None:
@@ -60,8 +60,13 @@ class Transport(httpx.AsyncBaseTransport):
         pool = self._pool(request)
         content = b"".join(request.stream) if isinstance(request.stream, httpx.ByteStream) else await request.aread()
         max_bytes = request.extensions.get("max_bytes", DEFAULT_MAX_BYTES)
+        sending = request.extensions.get("sending")
+        data = _head(request, len(content)) + content
         try:
-            answer = await pool.exchange(_head(request, len(content)) + content, max_bytes)
+            if sending is None:
+                answer = await pool.exchange(data, max_bytes)
+            else:
+                answer = await pool.exchange_anew(data, max_bytes, sending)
         except (OSError, UnicodeError) as exc:  # the latter for a host name that is none
             raise httpx.ConnectError(type(exc).__name__, request=request) from exc
         except ConnectionFailed as exc:
@@ -149,6 +154,35 @@ async def send(
         raise Garbled(str(exc)) from exc
 
 
+async def put(
+    transport: httpx.AsyncBaseTransport,
+    target: Target,
+    value: bytes,
+    headers: Iterable[Header],
+    content: bytes,
+    *,
+    max_bytes: int,
+    seconds: float,
+) -> httpx.Response:
+    """Write what a target has of a value, once and over a new connection, within the seconds given.
+
+    Raises NotSent where no byte of it was written, Unknown where no answer came, none in time, or none that is HTTP.
+    """
+    sent: list[bool] = []
+    request = httpx.Request(
+        "PUT",
+        target.origin,
+        headers=[(b"Host", target.host), *headers, (b"Content-Length", b"%d" % len(content))],
+        stream=httpx.ByteStream(content),
+        extensions={"max_bytes": max_bytes, "target": target.of(value), "sending": lambda: sent.append(True)},
+    )
+    try:
+        async with asyncio.timeout(seconds):
+            return await transport.handle_async_request(request)
+    except (httpx.RequestError, TimeoutError) as exc:
+        raise (Unknown if sent else NotSent)(str(exc) or "timeout") from exc
+
+
 def body_of(response: httpx.Response, not_found: frozenset[int]) -> bytes | None:
     """Return a 200's body, or None where the status means that the SKU is unknown.
 
@@ -156,17 +190,27 @@ def body_of(response: httpx.Response, not_found: frozenset[int]) -> bytes | None
     """
     status = response.status_code
     if status == 200:
-        return b"".join(cast(httpx.ByteStream, response.stream))
+        return content_of(response)
     if status in not_found:
         return None
-    wait = retry_after(response.headers)
+    raise refusal(response)
+
+
+def content_of(response: httpx.Response) -> bytes:
+    """Return an answer's body."""
+    return b"".join(cast(httpx.ByteStream, response.stream))
+
+
+def refusal(response: httpx.Response) -> UpstreamError:
+    """Return what a status means that is no answer: Unavailable, Throttled, Postponed or Rejected."""
+    status, wait = response.status_code, retry_after(response.headers)
     if status >= 500:
-        raise Unavailable(f"status {status}", retry_after=wait)
+        return Unavailable(f"status {status}", retry_after=wait)
     if status == 429:
-        raise Throttled("status 429", retry_after=wait)
+        return Throttled("status 429", retry_after=wait)
     if status in (408, 425):
-        raise Postponed(f"status {status}", retry_after=wait)
-    raise Rejected(f"status {status}")
+        return Postponed(f"status {status}", retry_after=wait)
+    return Rejected(f"status {status}")
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

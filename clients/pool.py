@@ -6,6 +6,7 @@ Bounds no number of connections: the caller's bulkhead does, and a second bound 
 import asyncio
 import ssl
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clients.connection import Answer, Connection
@@ -51,6 +52,22 @@ class Pool:
         answer = await connection.exchange(request, max_bytes)
         self._release(connection)
         return answer
+
+    async def exchange_anew(self, request: bytes, max_bytes: int, sending: Callable[[], None]) -> Answer:
+        """Send a request over a connection made for it alone, and return its answer.
+
+        For what must not be in doubt without need: a kept connection may have been closed by the other side before
+        anything is written to it, and whether that was so cannot be told afterwards from an answer lost.
+        sending: called just before the first byte is written; not called where none is.
+        Raises as `exchange` does.
+        """
+        connection = await self._connect()
+        if not connection.closed:  # else the exchange writes nothing, and says so
+            sending()
+        try:
+            return await connection.exchange(request, max_bytes)
+        finally:
+            connection.abort()
 
     async def aclose(self) -> None:
         """Close every connection, busy ones too."""

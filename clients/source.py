@@ -16,7 +16,7 @@ MAX_URL_BYTES = 4096
 NO_BOUND = 2**31
 _DEFAULTS = ((b"Accept", b"application/json"), (b"Accept-Encoding", b"gzip"), (b"User-Agent", b"product-bff"))
 _PLACEHOLDER = f'"{SKUS}"'.encode()
-_JSON = ((b"Content-Type", b"application/json"),)
+_encode = msgspec.json.Encoder().encode
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -82,17 +82,34 @@ class Contract:
 
 
 @dataclass(slots=True)
-class _Sent:
-    """The headers that are the same for every call, as long as the source's own are."""
+class Headers:
+    """The headers of calls to one source, made anew as far as they are not the same for every call."""
 
+    asked: Callable[[], tuple[tuple[str, str], ...]]
+    new_span: Callable[[], str]
     own: tuple[tuple[str, str], ...] = ()
-    headers: tuple[Header, ...] = field(default=_DEFAULTS)
+    constant: tuple[Header, ...] = field(default=_DEFAULTS)
 
-    def renew(self, own: tuple[tuple[str, str], ...]) -> None:
+    def of(self, caller: Caller, seconds: float) -> list[Header]:
+        """Return a call's headers: ours, the source's own, on whose behalf, how long."""
+        own = self.asked()
+        if own is not self.own:
+            self._renew(own)
+        headers = [
+            *self.constant,
+            (b"X-Request-Id", caller.request_id.encode()),
+            (b"traceparent", f"00-{caller.trace_id}-{self.new_span()}-{caller.trace_flags}".encode()),
+            (b"X-Request-Timeout-Ms", b"%d" % max(1, int(seconds * 1000))),
+        ]
+        if caller.trace_state is not None:
+            headers.append((b"tracestate", caller.trace_state.encode()))
+        return headers
+
+    def _renew(self, own: tuple[tuple[str, str], ...]) -> None:
         overridden = {name.lower().encode() for name, _ in own}
         kept = [header for header in _DEFAULTS if header[0].lower() not in overridden]
         self.own = own
-        self.headers = (*kept, *((name.encode(), value.encode()) for name, value in own))
+        self.constant = (*kept, *((name.encode(), value.encode()) for name, value in own))
 
 
 class Source:
@@ -101,9 +118,7 @@ class Source:
     def __init__(self, contract: Contract, transport: AnyTransport, new_span: Callable[[], str]) -> None:
         self._contract = contract
         self._transport = transport
-        self._new_span = new_span
-        self._encode = msgspec.json.Encoder().encode
-        self._sent = _Sent()
+        self._headers = Headers(contract.headers, new_span)
         self._target = Target(contract.url, SKU)
         self._bulk_target = Target(contract.bulk.url, SKUS) if contract.bulk else None
 
@@ -117,7 +132,7 @@ class Source:
         Raises UpstreamError.
         """
         body = body_of(await self._get(sku, caller, seconds), self._contract.not_found)
-        return None if body is None else self._part(body, sku)
+        return None if body is None else part_of(self._contract, body, sku)
 
     async def fetch_all(self, skus: tuple[str, ...], caller: Caller, seconds: float) -> Found:
         """Read the parts of several products in one call; as `fetch`."""
@@ -141,44 +156,37 @@ class Source:
         await self._transport.aclose()
 
     async def _get(self, sku: str, caller: Caller, seconds: float) -> Response:
-        headers = self._headers(caller, seconds)
+        headers = self._headers.of(caller, seconds)
         return await send(self._transport, self._target, sku.encode(), headers, max_bytes=self._contract.max_bytes)
 
     async def _get_all(self, skus: tuple[str, ...], caller: Caller, seconds: float) -> Response:
         bulk, target = self._contract.bulk, self._bulk_target
         assert bulk is not None and target is not None, "a source without a bulk URL is asked one by one"
-        headers = self._headers(caller, seconds)
+        headers = self._headers.of(caller, seconds)
         content = None
         if bulk.body is not None:
-            content = bulk.body.replace(_PLACEHOLDER, self._encode(skus))
-            if all(name.lower() != b"content-type" for name, _ in headers):
-                headers += _JSON
+            content = bulk.body.replace(_PLACEHOLDER, _encode(skus))
+            say_json(headers)
         value = ",".join(skus).encode()  # a SKU has only characters that need no encoding
         return await send(self._transport, target, value, headers, max_bytes=bulk.max_bytes, content=content)
 
-    def _part(self, body: bytes, sku: str) -> bytes | None:
-        try:
-            body.decode("utf-8")  # what is dropped from a part is looked at by nobody else
-            document = self._contract.shape.standard(body, sku)
-            if document is None:
-                return None
-            part = self._contract.read(document)
-            if part.sku_id != sku:
-                raise Garbled("another SKU")
-            return self._encode(part)
-        except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
-            raise Garbled(type(exc).__name__) from exc
 
-    def _headers(self, caller: Caller, seconds: float) -> list[Header]:
-        own = self._contract.headers()
-        if own is not self._sent.own:
-            self._sent.renew(own)
-        headers = [
-            *self._sent.headers,
-            (b"X-Request-Id", caller.request_id.encode()),
-            (b"traceparent", f"00-{caller.trace_id}-{self._new_span()}-{caller.trace_flags}".encode()),
-            (b"X-Request-Timeout-Ms", b"%d" % max(1, int(seconds * 1000))),
-        ]
-        if caller.trace_state is not None:
-            headers.append((b"tracestate", caller.trace_state.encode()))
-        return headers
+def part_of(contract: Contract, body: bytes, sku: str) -> bytes | None:
+    """Read a single answer as the JSON of our shape, None where the SKU is unknown; raises Garbled."""
+    try:
+        body.decode("utf-8")  # what is dropped from a part is looked at by nobody else
+        document = contract.shape.standard(body, sku)
+        if document is None:
+            return None
+        part = contract.read(document)
+        if part.sku_id != sku:
+            raise Garbled("another SKU")
+        return _encode(part)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as exc:
+        raise Garbled(type(exc).__name__) from exc
+
+
+def say_json(headers: list[Header]) -> None:
+    """Add what a body is, unless the source's own headers say it."""
+    if all(name.lower() != b"content-type" for name, _ in headers):
+        headers.append((b"Content-Type", b"application/json"))

@@ -62,7 +62,7 @@ def made(answers: Answers) -> tuple[Pages, Tiers]:
     clock = time.perf_counter
     cache = Tiers(MemoryTier(SOURCES, MAX_ENTRIES, MAX_BYTES), SOURCES)
     upstreams = {name: _upstream(name, answers, cache) for name in SOURCES}
-    needs = Needs(upstreams, cache.memory, frozenset({"info"}), clock, Alarms(clock), _nothing, _nothing)
+    needs = Needs(upstreams, cache.memory, cache.trust, frozenset({"info"}), clock, Alarms(clock), _nothing, _nothing)
     return Pages(needs, _nothing), cache
 
 

@@ -13,7 +13,6 @@ from bff.api import errors
 from bff.api.body import parsed, read
 from bff.api.edge import HeadAsGet
 from bff.api.sku import SkuInBody
-from bff.cache.memory import MemoryTier
 from bff.metrics import CONTENT_TYPE, Metrics
 from bff.product.fence import Fence
 from bff.product.parts import SOURCES, SourceName
@@ -45,7 +44,7 @@ class Admin:
     readiness: Readiness
     metrics: Metrics
     upstreams: dict[SourceName, Upstream]
-    memory: MemoryTier
+    cache_figures: Callable[[], dict[str, dict[str, int]]]
     fence: Fence
 
 
@@ -72,7 +71,7 @@ def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
 
     @app.get("/cache")
     async def cache() -> dict[str, dict[str, int]]:
-        return {"memory": admin.memory.figures}
+        return admin.cache_figures()
 
     @app.post("/cache/invalidate", status_code=204)
     async def invalidate(request: Request) -> Response:

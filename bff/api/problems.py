@@ -23,6 +23,8 @@ Kind = Literal[
     "source-unavailable",
     "unauthorized",
     "forbidden",
+    "not-configured",
+    "conflict",
     "overloaded",
     "internal",
 ]
@@ -36,14 +38,16 @@ _STATUSES: dict[Kind, tuple[int, str]] = {
     "product-unknown": (404, "There is no such product"),
     "route-unknown": (404, "There is nothing here"),
     "method-not-allowed": (405, "This is not done here"),
+    "conflict": (409, "Another value is there"),
     "too-large": (413, "The body is too large"),
     "sku-invalid": (422, "This is no SKU"),
     "body-invalid": (422, "The body is not as it must be"),
     "internal": (500, "Something broke"),
-    "source-failed": (502, "A source that the page needs failed"),
-    "source-unavailable": (503, "A source that the page needs is not asked at present"),
+    "not-configured": (501, "This is not set up here"),
+    "source-failed": (502, "A source that is needed failed"),
+    "source-unavailable": (503, "A source that is needed is not asked at present"),
     "overloaded": (503, "Come again in a moment"),
-    "source-timeout": (504, "A source that the page needs did not answer in time"),
+    "source-timeout": (504, "A source that is needed did not answer in time"),
 }
 
 _FAILURES: dict[Reason, Kind] = {

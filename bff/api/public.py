@@ -15,10 +15,11 @@ from bff.api.products import Front, Products
 from bff.api.schema import SECURITY, Problem
 
 CORS_SECONDS = 600
-CORS_METHODS = ("GET", "HEAD", "POST")
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT")
 CORS_REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
+    "If-Match",
     "If-None-Match",
     "X-Client",
     "X-Request-Id",

@@ -117,10 +117,43 @@ NOTICE_RESPONSES: dict[int | str, dict[str, Any]] = {
     **REFUSALS,
 }
 
+PARTS: dict[str, type[BaseModel]] = {"info": Info, "price": Price, "stock": Stock}
+_NEEDED = {"info": "name", "price": "price", "stock": "quantity"}
+
+WRITE_RESPONSES: dict[int | str, dict[str, Any]] = {
+    202: {"description": "It is stored, which could not be confirmed to every pod; it is within ten seconds"},
+    **REFUSALS,
+    404: _problem("Its owner knows no such product"),
+    409: _problem("What is stored stands against it"),
+    412: _problem("What is stored is not what If-Match names"),
+    501: _problem("This source cannot be written to"),
+    502: _problem("Its owner did not say whether it is stored"),
+    503: _problem("Nothing was written; see Retry-After"),
+    504: _problem("It was sent, and its owner has not answered: repeat it"),
+}
+
+_IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string"},
+    "description": "What the owner must still hold: entity tags of the owner's, none of a page; passed on to it",
+}
+
+
+def part_body(source: str) -> dict[str, Any]:
+    """Return how the writing of a part is described: the part's own object, its SKU optional."""
+    schema = PARTS[source].model_json_schema()
+    schema |= {"required": [_NEEDED[source]], "additionalProperties": False}
+    return {**_body(schema), "parameters": [_IF_MATCH]}
+
 
 def request_body(model: type[BaseModel]) -> dict[str, Any]:
     """Return how a body is described that a route reads by itself, after it has looked at who asks."""
-    schema = model.model_json_schema()
+    return _body(model.model_json_schema())
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "security": [{SECURITY: []}],

@@ -22,6 +22,7 @@ class Entry(msgspec.Struct, gc=False):
     bound: nothing is served later.
     refresh_at: when reading it begins to ask for a new one; infinite once that was done.
     failure: why the last refresh since it was loaded failed; the cache keeps it, but knows no meaning of it.
+    epoch: in which it was come by; see `bff.cache.trust`.
     """
 
     body: bytes | None
@@ -32,6 +33,7 @@ class Entry(msgspec.Struct, gc=False):
     bound: float
     refresh_at: float
     failure: str | None = None
+    epoch: int = 0
 
     @property
     def size(self) -> int:
@@ -47,6 +49,17 @@ class Lifetimes:
     revalidate: float
     stale: float
     not_found: float
+
+    @property
+    def servable(self) -> tuple[float, float]:
+        """How old a value and a remembered 404 may be that are served at once, however jitter falls, in seconds."""
+        return self.fresh * (1 - MAX_JITTER) + self.revalidate, self.not_found * (1 - MAX_JITTER)
+
+    @property
+    def refreshed(self) -> tuple[float, float]:
+        """How old they may be to need no refresh."""
+        fresh = self.fresh * (1 - MAX_JITTER)
+        return fresh - min(AHEAD_SHARE * fresh, AHEAD_SECONDS), self.not_found * (1 - MAX_JITTER)
 
     def entry(self, body: bytes | None, as_of: bytes, began: float, jitter: float) -> Entry:
         """Make an entry; `jitter`, from 0 to 1, shortens its fresh time by at most a tenth."""

@@ -8,6 +8,8 @@ has left.
 
 from typing import Generic, Protocol, TypeVar
 
+from bff.cache.entry import Entry
+
 T = TypeVar("T")
 
 
@@ -29,15 +31,39 @@ class Work(Protocol[T]):
         """Stop working for a flight that nobody waits for."""
 
 
-class Flight(Generic[T]):
-    """A load under way. outcome: what it brought, None until it has."""
+class Standing(Protocol):
+    """How a load stands with the other pods.
 
-    __slots__ = ("_flights", "_kept", "_readers", "key", "outcome", "work")
+    fills: whether what it brings may be kept. epoch: in which it is kept then; see `bff.cache.trust`.
+    """
+
+    fills: bool
+    epoch: int
+
+    @property
+    def joinable(self) -> bool:
+        """Whether who comes now may wait for it."""
+
+    def brought(self, entry: Entry) -> None:
+        """Take what the source has answered."""
+
+    def failed(self) -> None:
+        """Note that the source has not."""
+
+
+class Flight(Generic[T]):
+    """A load under way.
+
+    outcome: what it brought, None until it has. standing: how it stands with the other pods, None where there are none.
+    """
+
+    __slots__ = ("_flights", "_kept", "_readers", "key", "outcome", "standing", "work")
 
     def __init__(self, flights: "Flights[T]", key: str) -> None:
         self.key = key
         self.outcome: T | None = None
         self.work: Work[T] | None = None
+        self.standing: Standing | None = None
         self._flights = flights
         self._readers: list[Reader[T]] = []
         self._kept = False  # the service wants its result, whoever leaves
@@ -93,9 +119,9 @@ class Flights(Generic[T]):
         return len(self._by_key)
 
     def board(self, key: str) -> tuple[Flight[T], bool]:
-        """Return the key's present flight or a new one, and whether it is new."""
+        """Return the key's present flight where it may be joined, else a new one instead; and whether it is new."""
         flight = self._by_key.get(key)
-        if flight is not None:
+        if flight is not None and (flight.standing is None or flight.standing.joinable):
             return flight, False
         flight = self._by_key[key] = Flight(self, key)
         return flight, True
@@ -104,9 +130,13 @@ class Flights(Generic[T]):
         """Fence a key off: its flight fills nothing, and later readers do not join it."""
         self._by_key.pop(key, None)
 
+    def stands(self, flight: Flight[T]) -> bool:
+        """Return whether a flight is still its key's present one."""
+        return self._by_key.get(flight.key) is flight
+
     def take(self, flight: Flight[T]) -> bool:
         """Let nobody join a flight any more, and return whether it stood until now."""
-        if self._by_key.get(flight.key) is not flight:
+        if not self.stands(flight):
             return False
         del self._by_key[flight.key]
         return True

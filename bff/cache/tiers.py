@@ -7,6 +7,7 @@ import msgspec
 from bff.cache.entry import Entry
 from bff.cache.flights import Flight, Flights
 from bff.cache.memory import MemoryTier
+from bff.cache.trust import Trust
 
 
 class Failed(msgspec.Struct, frozen=True, gc=False):
@@ -22,7 +23,13 @@ class Loaded(msgspec.Struct, frozen=True, gc=False):
     stored: bool
 
 
-Outcome = Loaded | Failed
+class Found(msgspec.Struct, frozen=True, gc=False):
+    """A load that found what another pod had loaded, and that may still be served at once."""
+
+    entry: Entry
+
+
+Outcome = Loaded | Found | Failed
 
 
 def key_of(source: str, sku: str) -> str:
@@ -31,11 +38,15 @@ def key_of(source: str, sku: str) -> str:
 
 
 class Tiers:
-    """The memory tier, and each source's loads under way. sources: their names, in the order of a row's entries."""
+    """The memory tier, and each source's loads under way.
 
-    def __init__(self, memory: MemoryTier, sources: Sequence[str]) -> None:
+    sources: their names, in the order of a row's entries. trust: in what memory holds; without other pods it is always.
+    """
+
+    def __init__(self, memory: MemoryTier, sources: Sequence[str], trust: Trust | None = None) -> None:
         self.memory = memory
-        self._sources = {name: SourceTiers(memory, name, column) for column, name in enumerate(sources)}
+        self.trust = trust or Trust()
+        self._sources = {name: SourceTiers(memory, name, column, self.trust) for column, name in enumerate(sources)}
 
     def __repr__(self) -> str:
         return f"<Tiers {self.memory!r} {list(self._sources.values())!r}>"
@@ -59,8 +70,9 @@ class Tiers:
 class SourceTiers:
     """One source's part of the cache."""
 
-    def __init__(self, memory: MemoryTier, name: str, column: int) -> None:
+    def __init__(self, memory: MemoryTier, name: str, column: int, trust: Trust) -> None:
         self.flights: Flights[Outcome] = Flights()
+        self.trust = trust
         self._memory = memory
         self._name = name
         self._column = column
@@ -94,16 +106,34 @@ class SourceTiers:
 
         The fence is asked in the turn of the event loop in which the value is written.
         """
+        fills, standing = not (self._marks and flight.key in self._marks), flight.standing
+        if standing is not None:
+            entry.epoch = standing.epoch
+            fills = fills and standing.fills
+            standing.brought(entry)
         stored = (
             self.flights.take(flight)
-            and not (self._marks and flight.key in self._marks)
+            and fills
             and entry.bound > entry.began  # else it could never be served
             and self._memory.fill(flight.key, self._column, entry)
         )
         flight.land(Loaded(entry, stored))
 
+    def found(self, flight: Flight[Outcome], entry: Entry) -> None:
+        """Keep what another pod has loaded, unless the flight was fenced off, and tell its readers."""
+        if self.flights.take(flight):
+            self._memory.fill(flight.key, self._column, entry)
+        flight.land(Found(entry))
+
+    def lend(self, flight: Flight[Outcome], entry: Entry) -> None:
+        """Keep what another pod has loaded, for where the source fails, while a flight goes on to ask it."""
+        if self.flights.stands(flight):
+            self._memory.fill(flight.key, self._column, entry)
+
     def fail(self, flight: Flight[Outcome], failed: Failed) -> None:
         """Note why a load has brought nothing, and tell its readers."""
-        if self.flights.take(flight) and (standing := self.current(flight.key)) is not None:
-            standing.failure = failed.reason
+        if flight.standing is not None:
+            flight.standing.failed()
+        if self.flights.take(flight) and (kept := self.current(flight.key)) is not None:
+            kept.failure = failed.reason
         flight.land(failed)

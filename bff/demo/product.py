@@ -31,6 +31,11 @@ Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
 Quantity = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
 
 
+def is_amount(text: msgspec.Raw) -> bool:
+    """Tell whether it is a JSON number of 0 or more."""
+    return _AMOUNT.fullmatch(text) is not None
+
+
 class Product(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One row of a catalogue file, its amounts kept as the bytes they were written with.
 
@@ -49,9 +54,9 @@ class Product(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quantity: Quantity
 
     def __post_init__(self) -> None:
-        if not _AMOUNT.fullmatch(self.price):
+        if not is_amount(self.price):
             raise ValueError("`price` must be a number of 0 or more")
-        if self.original_price != NO_AMOUNT and not _AMOUNT.fullmatch(self.original_price):
+        if self.original_price != NO_AMOUNT and not is_amount(self.original_price):
             raise ValueError("`original_price` must be a number of 0 or more")
 
     def part(self, source: str) -> bytes:

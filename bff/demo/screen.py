@@ -22,8 +22,10 @@ def text(
         if sample
         else "those of your catalogue"
     )
-    forget = (
+    write = (
         f"""
+Write  curl -i -X PUT {page}/stock -H 'Authorization: Bearer {token}' \\
+            -H 'Content-Type: application/json' -d '{{"quantity": 7}}'
 Forget curl -i {public}/api/v1/events/product-changed -H 'Authorization: Bearer {token}' \\
             -H 'Content-Type: application/json' -d '{{"sku_id": "1001"}}'"""
         if token
@@ -38,7 +40,7 @@ Open   {public}/docs
 Ask    curl -i {page}      (again: from the cache)
        curl -i {public}/api/v1/products/agg/1001  (the view is logged, see var/views)
 Break  curl -X PUT {faults} -d '{{"hang": true}}'     (or delay_ms, error_rate, garbage)
-Mend   curl -X PUT {faults} -d '{{}}'{forget}
+Mend   curl -X PUT {faults} -d '{{}}'{write}
 Watch  {admin}/sources
        {admin}/metrics
 

@@ -13,6 +13,7 @@ import msgspec
 from bff.cache.flights import Flight
 from bff.cache.memory import MemoryTier
 from bff.cache.tiers import Outcome
+from bff.cache.trust import Trust
 from bff.product.parts import SOURCES, Missing, Ok, Parts, SourceName, Via
 from bff.product.rendered import render
 from bff.product.upstream import Upstream
@@ -45,6 +46,7 @@ class Needs:
 
     upstreams: dict[SourceName, Upstream]
     memory: MemoryTier
+    trust: Trust
     required: frozenset[SourceName]
     clock: Clock
     alarms: Alarms
@@ -102,11 +104,15 @@ class FanOut:
         try:
             name, via = self._loads.pop(flight)
             assert flight.outcome is not None, "a flight lands with its outcome"
-            part = self.parts[name] = self._needs.upstreams[name].answered(self.sku, flight.outcome, via)
+            upstream = self._needs.upstreams[name]
+            part = self.parts[name] = upstream.answered(self.sku, flight.outcome, via)
             self.waited[name] += self._needs.clock() - self._began
             if type(part) is not Ok:
                 self._aging = True
                 self._missing = self._missing or type(part) is Missing
+            if part.via == "cache":  # another pod's
+                self._aging = True
+                upstream.keep_fresh(self.sku, part, self.caller)
             if self._missing or not self._loads:  # else what is outstanding can change it
                 self._answer_if_certain()
         except Exception as exc:

@@ -33,7 +33,10 @@ class Pages:
     def hot(self, sku: str) -> RenderedPage | None:
         """Return the page of a product as it was rendered, where all of its parts are still fresh."""
         rendered: RenderedPage | None = self._needs.memory.rendered(sku)
-        if rendered is None or self._needs.clock() >= rendered.until:
+        if rendered is None or (now := self._needs.clock()) >= rendered.until:
+            return None
+        trust = self._needs.trust
+        if now >= trust.until or rendered.epoch != trust.epoch:
             return None
         self._hot_page_made()
         return rendered

@@ -13,6 +13,7 @@ class RenderedPage(msgspec.Struct, frozen=True, gc=False):
 
     ends: when each part's fresh time ends, in the order of the page, by the clock of the entries.
     until: when it has to be looked at again: a part's fresh time ends, or a refresh ahead of that is due.
+    epoch: in which all of its parts were come by; see `bff.cache.trust`.
     """
 
     body: bytes
@@ -20,6 +21,7 @@ class RenderedPage(msgspec.Struct, frozen=True, gc=False):
     etag: bytes
     ends: tuple[float, ...]
     until: float
+    epoch: int
 
     @property
     def size(self) -> int:
@@ -35,6 +37,9 @@ def render(parts: Parts) -> RenderedPage | None:
         if type(part) is not Ok or part.via != "cache":
             return None
         entries.append(part.entry)
+    epoch = entries[0].epoch
+    if any(entry.epoch != epoch for entry in entries):
+        return None
     members = view.content(parts)
     body = view.page(parts, members)
     return RenderedPage(
@@ -43,4 +48,5 @@ def render(parts: Parts) -> RenderedPage | None:
         view.etag(members).encode(),
         tuple(entry.fresh_until for entry in entries),
         min(min(entry.fresh_until, entry.refresh_at) for entry in entries),
+        epoch,
     )

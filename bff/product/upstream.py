@@ -5,7 +5,7 @@ from typing import cast
 
 from bff.cache.entry import Entry
 from bff.cache.flights import Flight
-from bff.cache.tiers import Failed, Loaded, Outcome, SourceTiers
+from bff.cache.tiers import Failed, Found, Loaded, Outcome, SourceTiers
 from bff.product.guard import Guard
 from bff.product.loader import Loading
 from bff.product.parts import Missing, Ok, Part, Reason, SourceName, Stale, Via
@@ -37,7 +37,7 @@ class Upstream:
 
     def cached(self, entry: Entry | None) -> Part | None:
         """Return the part that may be served without waiting, None where the source has to be asked first."""
-        if entry is None or (now := self._clock()) >= entry.bound:
+        if entry is None or (now := self._clock()) >= entry.bound or not self._trusted(entry, now):
             self._looked_up(self.name, "miss")
             return None
         if entry.body is None:
@@ -73,6 +73,8 @@ class Upstream:
         """Return the part that a load has brought."""
         if type(outcome) is Failed:
             return self.failed(sku, cast(Reason, outcome.reason), via)
+        if type(outcome) is Found:
+            return self._found(outcome.entry)
         assert type(outcome) is Loaded, outcome
         if outcome.entry.body is None:
             return Missing("not_found", via, outcome.entry)
@@ -88,7 +90,9 @@ class Upstream:
         if entry is None or entry.body is None or now >= entry.bound:
             return Missing(reason, via)
         # A newer load may have succeeded meanwhile: the value before was invalidated, and this load with it.
-        return Ok(entry, "cache") if now < entry.fresh_until else Stale(entry, reason, via)
+        if now < entry.fresh_until and self._trusted(entry, now):
+            return Ok(entry, "cache")
+        return Stale(entry, reason, via)
 
     def expired(self, part: Part) -> bool:
         """Return whether a part may no longer be sent as what it was when the page came by it.
@@ -98,6 +102,18 @@ class Upstream:
         if type(part) is Stale:
             return self._clock() >= part.entry.bound
         return part.via == "cache" and part.entry is not None and self._clock() >= part.entry.fresh_until
+
+    def _trusted(self, entry: Entry, now: float) -> bool:
+        trust = self._cache.trust
+        return entry.epoch == trust.epoch and now < trust.until
+
+    def _found(self, entry: Entry) -> Part:
+        """Return the part that another pod has loaded."""
+        if entry.body is None:
+            return Missing("not_found", "cache", entry)
+        if self._clock() < entry.fresh_until:
+            return Ok(entry, "cache")
+        return Stale(entry, "revalidating", "cache")
 
     async def aclose(self) -> None:
         """Cancel the loads under way, and wait until they have ended."""

@@ -2,6 +2,7 @@
 
 import io
 import random
+import secrets
 import select
 import sys
 from collections.abc import Callable, Coroutine
@@ -13,7 +14,7 @@ from typing import Any
 from starlette.types import ASGIApp
 
 from bff import looplag
-from bff.api import events
+from bff.api import events, writes
 from bff.api.admin import Admin, Readiness, admin_app
 from bff.api.edge import Edge
 from bff.api.products import Products
@@ -24,22 +25,23 @@ from bff.auth.jwks import fetch
 from bff.auth.jwts import Jwts
 from bff.auth.keys import Keys
 from bff.auth.tokens import Tokens
-from bff.cache.memory import MemoryTier
-from bff.cache.tiers import Tiers
 from bff.metrics import Metrics
 from bff.product.fanout import Needs
-from bff.product.fence import ProcessFence
+from bff.product.fence import Fence
 from bff.product.loader import iso
 from bff.product.pages import Pages
 from bff.product.parts import SOURCES, SourceName
 from bff.product.upstream import Upstream
+from bff.product.writing import Writing
 from bff.protocol import Quick
 from bff.resilience.alarms import Alarms
 from bff.settings import AuthSettings, Settings
 from bff.viewlog.recorder import Recorder
 from bff.viewlog.shipper import Shipper
 from bff.viewlog.sinks import Segments, Sink, Stdout
-from bff.wiring.sources import clock, source_client, upstream, wall_clock
+from bff.wiring.caching import Caching, caching
+from bff.wiring.clocks import clock, wall_clock
+from bff.wiring.sources import owner, source_client, upstream
 from clients.source import Source
 
 _VIEWS = "views"
@@ -55,66 +57,81 @@ class Service:
     admin: ASGIApp
     readiness: Readiness
     shipper: Shipper
-    cache: Tiers
+    caching: Caching
     upstreams: dict[SourceName, Upstream]
     sources: tuple[Source, ...]
+    writing: Writing
     watch_loop_lag: Callable[[], Coroutine[Any, Any, None]]
 
     async def aclose(self) -> None:
-        """Cancel what is under way and close every connection."""
+        """Let writes end, cancel what else is under way, and close every connection."""
+        await self.writing.aclose()
         for each in self.upstreams.values():
             await each.aclose()
         for source in self.sources:
             await source.aclose()
+        await self.caching.aclose()
 
 
 def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Service:
     """Put a service together. docs, front: as `public_app` has them."""
     metrics = Metrics()
-    cache = _cache(settings)
+    alarms = Alarms(clock)
+    shelf = caching(settings, alarms, metrics)
     sources = {name: source_client(name, getattr(settings, name)) for name in SOURCES}
-    upstreams = {name: upstream(name, settings, sources[name], cache, metrics) for name in SOURCES}
+    upstreams = {name: upstream(name, settings, sources[name], shelf, metrics) for name in SOURCES}
     metrics.watch({name: upstream.guard for name, upstream in upstreams.items()})
     recorder = Recorder(partial(metrics.views, "dropped"))
     readiness = Readiness()
-    alarms = Alarms(clock)
-    products = _products(settings, upstreams, cache, alarms, metrics, recorder)
-    fence = ProcessFence(cache, alarms, clock, settings.invalidation.second_delete_seconds)
+    products = _products(settings, upstreams, shelf, metrics, recorder)
     edge = partial(_edge, settings, metrics.request)
-    routers = [events.router(fence, _authenticator(settings.auth))]
+    authenticator = _authenticator(settings.auth)
+    writing = _writing(settings, upstreams, shelf.fence)
+    routers = [events.router(shelf.fence, authenticator), writes.router(writing, authenticator)]
     public = public_app(products, settings.cors.origins, edge, routers=routers, docs=docs, front=front)
     return Service(
         public=public,
         quick=QuickPages(products, public) if front else None,
         admin=admin_app(
-            Admin(readiness, metrics, upstreams, cache.memory, fence),
+            Admin(readiness, metrics, upstreams, shelf.figures, shelf.fence),
             partial(_edge, settings, _count_nothing),
         ),
         readiness=readiness,
         shipper=Shipper(recorder, _sink(settings, metrics), metrics.views),
-        cache=cache,
+        caching=shelf,
         upstreams=upstreams,
         sources=tuple(sources.values()),
+        writing=writing,
         watch_loop_lag=partial(looplag.watch, metrics.loop_lag, clock),
     )
-
-
-def _cache(settings: Settings) -> Tiers:
-    return Tiers(MemoryTier(SOURCES, settings.cache.max_entries, settings.cache.max_bytes), SOURCES)
 
 
 def _products(
     settings: Settings,
     upstreams: dict[SourceName, Upstream],
-    cache: Tiers,
-    alarms: Alarms,
+    shelf: Caching,
     metrics: Metrics,
     recorder: Recorder,
 ) -> Products:
     required = frozenset(name for name in SOURCES if getattr(settings, name).required)
-    needs = Needs(upstreams, cache.memory, required, clock, alarms, metrics.missed, metrics.page)
+    needs = Needs(
+        upstreams,
+        shelf.tiers.memory,
+        shelf.tiers.trust,
+        required,
+        clock,
+        shelf.alarms,
+        metrics.missed,
+        metrics.page,
+    )
     pages = Pages(needs, metrics.hot_page)
     return Products(pages, recorder.record, settings.deadline_seconds, clock, _now_text)
+
+
+def _writing(settings: Settings, upstreams: dict[SourceName, Upstream], fence: Fence) -> Writing:
+    owners = {name: owner(name, getattr(settings, name), upstreams[name].guard.circuit) for name in SOURCES}
+    writable = {name: found for name, found in owners.items() if found is not None}
+    return Writing(writable, fence, clock, partial(secrets.token_hex, 16))
 
 
 def _authenticator(settings: AuthSettings) -> Authenticator:

@@ -3,13 +3,13 @@
 import asyncio
 import random
 import ssl
-import time
 from collections.abc import Callable
 from functools import partial
 from urllib.parse import urlsplit
 
+import structlog
+
 from bff.cache.entry import Lifetimes
-from bff.cache.tiers import Tiers
 from bff.environment import tls_context
 from bff.headersfile import HeadersFile
 from bff.metrics import Metrics
@@ -18,6 +18,7 @@ from bff.product.jointly import Jointly
 from bff.product.loader import Landings, Loading, Singly, Time
 from bff.product.parts import SourceName
 from bff.product.upstream import Upstream
+from bff.product.writing import Owner
 from bff.resilience.breaker import Breaker, BreakerPolicy, Circuit
 from bff.resilience.budget import RetryBudget
 from bff.resilience.bulkhead import Bulkhead
@@ -27,24 +28,48 @@ from bff.resilience.retry import Retry, RetryPolicy
 from bff.resilience.stack import stack
 from bff.resilience.timeout import Timeout
 from bff.settings import PriceSettings, Settings, SourceSettings
+from bff.wiring.caching import Caching
+from bff.wiring.clocks import clock, wall_clock
 from clients import amount, info, price, stock
 from clients.bulk import Read
-from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable, UpstreamError
+from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable, Unwritable, UpstreamError
 from clients.http import Transport
 from clients.shape import Shape
 from clients.source import SKU, SKUS, Bulk, Contract, Source
+from clients.write import Writer
 
-clock = time.monotonic
-wall_clock = time.time
+log = structlog.get_logger(__name__)
 
 
 def source_client(name: SourceName, settings: SourceSettings) -> Source:
-    """Make the client of one source."""
-    https = "https" in {urlsplit(url).scheme for url in (settings.url, settings.bulk_url or settings.url)}
+    """Make the client that reads one source."""
+    transport = _transport(settings, settings.url, settings.bulk_url or settings.url)
+    return Source(_contract(name, settings), transport, _new_span)
+
+
+def owner(name: SourceName, settings: SourceSettings, circuit: Circuit) -> Owner | None:
+    """Make what writes one source, None where its shape is none that can be written."""
+    url = settings.write_url or settings.url
+    try:
+        # Connections of its own, each made for one write: no read gets one that a write has left in doubt.
+        writer = Writer(
+            name, _contract(name, settings), _transport(settings, url), _new_span, url=url, amounts=_back(settings)
+        )
+    except Unwritable as exc:
+        log.info("a source cannot be written to", source=name, why=str(exc))
+        return None
+    return Owner(writer, circuit, settings.write_timeout_seconds)
+
+
+def _transport(settings: SourceSettings, *urls: str) -> Transport:
+    https = any(urlsplit(url).scheme == "https" for url in urls)
     tls: ssl.SSLContext | None = tls_context(settings) if https else None
-    transport = Transport(tls=tls, max_age=settings.connection_seconds, max_idle=settings.idle_seconds)
+    return Transport(tls=tls, max_age=settings.connection_seconds, max_idle=settings.idle_seconds)
+
+
+def _contract(name: SourceName, settings: SourceSettings) -> Contract:
     own = settings.headers
-    contract = Contract(
+    return Contract(
         url=settings.url,
         read=_reader(name, settings),
         shape=Shape(settings.item, settings.map, settings.sku_check == "loose"),
@@ -53,7 +78,10 @@ def source_client(name: SourceName, settings: SourceSettings) -> Source:
         headers=HeadersFile(settings.headers_file, clock) if settings.headers_file else lambda: own,
         bulk=_bulk(settings),
     )
-    return Source(contract, transport, lambda: f"{random.getrandbits(64) or 1:016x}")
+
+
+def _new_span() -> str:
+    return f"{random.getrandbits(64) or 1:016x}"
 
 
 def _bulk(settings: SourceSettings) -> Bulk | None:
@@ -71,20 +99,30 @@ def _reader(name: SourceName, settings: SourceSettings) -> Read:
     return partial(price.read, amounts=amount.minor(int(places)) if way == "minor" else kinds[way]())
 
 
-def upstream(name: SourceName, settings: Settings, source: Source, cache: Tiers, metrics: Metrics) -> Upstream:
+def _back(settings: SourceSettings) -> amount.Back | None:
+    """Return how the owner writes amounts, None where as we do."""
+    if not isinstance(settings, PriceSettings) or settings.amounts == "number":
+        return None
+    way, _, places = settings.amounts.partition(":")
+    return amount.to_minor(int(places)) if way == "minor" else amount.to_string
+
+
+def upstream(name: SourceName, settings: Settings, source: Source, caching: Caching, metrics: Metrics) -> Upstream:
     """Put one source together with its guard, its cache and its loads."""
     own: SourceSettings = getattr(settings, name)
+    cache = caching.tiers.of(name)
     guard = _guard(own, settings.attempt_seconds(own), partial(metrics.attempt, name))
     time = Time(settings.deadline_seconds, clock, wall_clock, random.random)
     lifetimes = Lifetimes(own.fresh_seconds, own.revalidate_seconds, own.stale_seconds, own.not_found_seconds)
-    landings = Landings(name, cache.of(name), lifetimes, time)
+    landings = Landings(name, cache, lifetimes, time)
     singly = Singly(source, guard.call, landings, time)
     loading: Loading = singly
     if (bulk := _bulk(own)) is not None:
         # An array cut short must not make products unknown; a source that has no other URL cannot be asked again.
         confirm = name == "info" and own.url.replace(SKU, SKUS) != bulk.url
         loading = Jointly(source, bulk.room, guard, landings, time, singly, confirm=confirm)
-    return Upstream(name, loading, guard, cache.of(name), clock, metrics.looked_up)
+    loading = caching.loading(name, loading, lifetimes, time, metrics.looked_up_in_redis)
+    return Upstream(name, loading, guard, cache, clock, metrics.looked_up)
 
 
 def _guard(settings: SourceSettings, attempt_seconds: float, observed: Callable[[Attempt], None]) -> Guard:

@@ -81,7 +81,7 @@ async def test_what_is_no_sku_is_422_or_404_before_any_upstream_or_cache() -> No
                     "date", "content-type", "content-length", "x-request-id", "cache-control", "connection", "vary",
                 }  # fmt: skip
         assert [up.seen for up in (service.info, service.price, service.stock)] == [[], [], []]
-        assert len(service.service.cache.memory) == 0
+        assert len(service.service.caching.tiers.memory) == 0
         assert await service.metric("bff_cache_lookups_total", source="info") == 0
         assert (await service.page("1001")).status == 200
 

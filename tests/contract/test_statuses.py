@@ -160,7 +160,7 @@ async def test_the_callers_time_being_up_is_a_504() -> None:
 
 async def test_unknown_routes_and_trailing_slashes_are_404_and_nothing_redirects() -> None:
     unknown = ["/", "/api", "/api/v1/products", "/api/v1/products/", "/api/v1/products/1001/", "/nothing", "//",
-               "/api/v1/products/agg/", "/api/v1/products/agg/1001/", "/api/v1/products/1001/info", "/openapi.json/",
+               "/api/v1/products/agg/", "/api/v1/products/agg/1001/", "/api/v1/products/1001/info/", "/openapi.json/",
                "/docs", "/redoc", "/API/v1/products/1001", "/api/v1//products/1001", "/api/v2/products/1001",
                "/api/v1/products/agg/agg/1001", "/docs/oauth2-redirect", "/favicon.ico"]  # fmt: skip
     async with bff() as service:

@@ -125,7 +125,7 @@ def holds(service: Bff) -> dict[str, int]:
     connections = sum(getattr(service, name).open_connections for name in SOURCES)
     return {
         "tasks": len(asyncio.all_tasks()),
-        "flights": service.service.cache.loading,
+        "flights": service.service.caching.tiers.loading,
         "connections": connections,
     }
 
@@ -208,7 +208,7 @@ async def test_an_open_circuit_lets_no_more_through_than_its_probes() -> None:
         service.stock.seen.clear()
         await asyncio.sleep(2.1)  # the time that open lasts
         asking = asyncio.ensure_future(ask(service.run.public_url, skus(CLIENTS, "T")))
-        await settled(lambda: len(service.info.seen) == 40 + CLIENTS and service.service.cache.loading == 3)
+        await settled(lambda: len(service.info.seen) == 40 + CLIENTS and service.service.caching.tiers.loading == 3)
         assert len(service.stock.seen) == 3  # which is all that is still under way
         answering.set()
         assert await asking == {200: CLIENTS}

@@ -43,14 +43,14 @@ async def hot_pages_asked_again(service: Bff) -> int:
 async def test_unknown_products_push_no_hot_page_out() -> None:
     async with with_hot_pages() as service:
         assert await ask(service.run.public_url, skus(1_000, "U")) == {404: 1_000}
-        assert len(service.service.cache.memory) == 150 + 30  # and a tenth of the bound
+        assert len(service.service.caching.tiers.memory) == 150 + 30  # and a tenth of the bound
         assert await hot_pages_asked_again(service) == 0
 
 
 async def test_control_known_products_do_push_pages_out_that_nobody_reads() -> None:
     async with with_hot_pages() as service:
         assert await ask(service.run.public_url, skus(1_000, "K")) == {200: 1_000}
-        assert len(service.service.cache.memory) == 300
+        assert len(service.service.caching.tiers.memory) == 300
         assert await hot_pages_asked_again(service) == 150
 
 

@@ -65,7 +65,14 @@ class Shop:
         self.loads = {name: self._singly(name, own[name], times) for name in SOURCES}
         self.upstreams = {name: self._upstream(name) for name in SOURCES}
         self.needs = Needs(
-            self.upstreams, self.memory, required, self.clock, self.alarms, self._missed, self.made.append
+            self.upstreams,
+            self.memory,
+            self.cache.trust,
+            required,
+            self.clock,
+            self.alarms,
+            self._missed,
+            self.made.append,
         )
         self.pages = Pages(self.needs, self._hot_page_made)
 

@@ -13,6 +13,7 @@ from bff.api.edge import Edge
 from bff.api.products import Products
 from bff.api.public import public_app
 from bff.cache.memory import MemoryTier
+from bff.cache.trust import Trust
 from bff.product.fanout import Needs, Page
 from bff.product.pages import Client, Pages
 from bff.resilience.alarms import Alarms
@@ -87,7 +88,7 @@ async def test_a_route_that_breaks_is_the_same_problem_through_the_whole_applica
             raise ValueError("secret")
 
     counts: Counts = []
-    pages = Broken(Needs({}, MemoryTier((), 1, 1), frozenset(), float, Alarms(float), print, print), print)
+    pages = Broken(Needs({}, MemoryTier((), 1, 1), Trust(), frozenset(), float, Alarms(float), print, print), print)
     products = Products(pages, print, 1.0, float, str)
     start, body = await ask(public_app(products, (), lambda app: edged(app, counts)), "/api/v1/products/1")
     assert (start["status"], dict(start["headers"])[b"content-type"]) == (500, b"application/problem+json")

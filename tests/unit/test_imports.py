@@ -61,7 +61,11 @@ def speaks_http(name: str, target: str) -> bool:
     return within(target, "httpx") and name != "clients.http"
 
 
-RULES = {rule.__name__: rule for rule in (upwards, makes, plays, speaks_http)}
+def asks_redis(name: str, target: str) -> bool:
+    return within(target, "redis") and not within(name, "bff.cache.redis")
+
+
+RULES = {rule.__name__: rule for rule in (upwards, makes, plays, speaks_http, asks_redis)}
 
 
 def broken(rule: str, sources: Sources) -> list[str]:
@@ -97,6 +101,7 @@ def test_every_module_keeps_the_rule(rule: str) -> None:
         ("makes", "bff.api.products", "from bff import wiring"),
         ("plays", "bff.serve", "from bff.demo.catalog import Catalog"),
         ("speaks_http", "clients.source", "import httpx"),
+        ("asks_redis", "bff.product.podsfence", "from redis.asyncio import Redis"),
         ("speaks_http", "bff.product.upstream", "from httpx import URL"),
     ],
 )
@@ -113,6 +118,8 @@ def test_control_a_module_that_breaks_the_rule_is_found(rule: str, name: str, te
         ("bff.product.upstream", "from bff.cache.entry import Entry\nfrom clients.source import Caller"),
         ("bff.cli", "from bff.demo import screen\nimport bff.wiring"),
         ("clients.http", "import httpx"),
+        ("bff.cache.redis.lane", "from redis.exceptions import RedisError"),
+        ("bff.product.shared", "from bff.cache.redis.tier import RedisTier"),
         ("bff.api.products", "import httpx_like, bffx.wiring"),
     ],
 )

@@ -1,0 +1,43 @@
+"""The loads of one source that pods share: see `bff.product.look`."""
+
+from bff.cache.flights import Flight
+from bff.cache.redis.tier import Asked
+from bff.cache.tiers import Outcome
+from bff.product.look import Look, Sharing
+from clients.source import Caller
+
+
+class Shared:
+    """Starts loads that other pods take part in."""
+
+    def __init__(self, sharing: Sharing) -> None:
+        self._sharing = sharing
+        self._servable = _asked(sharing, *sharing.lifetimes.servable)
+        self._refreshed = _asked(sharing, *sharing.lifetimes.refreshed)
+
+    def __repr__(self) -> str:
+        return f"<Shared {self._sharing.name} {self._sharing.alone!r}>"
+
+    def start(self, flight: Flight[Outcome], caller: Caller) -> None:
+        """Start the load of a flight."""
+        asked = self._refreshed if self._is_refresh(flight.key) else self._servable
+        flight.standing = look = Look(self._sharing, flight, caller, asked)
+        if self._sharing.tier.usable:
+            flight.work = look
+            self._sharing.questions.add(look)
+        else:
+            look.answered(None)
+
+    async def aclose(self) -> None:
+        """Cancel what is under way, and wait until it has ended."""
+        await self._sharing.alone.aclose()
+
+    def _is_refresh(self, sku: str) -> bool:
+        """Return whether there is something to be served meanwhile, so that what is asked for must be younger."""
+        cache, now = self._sharing.cache, self._sharing.time.clock()
+        entry = cache.current(sku)
+        return entry is not None and now < entry.revalidate_until and cache.trust.holds(entry.epoch, now)
+
+
+def _asked(sharing: Sharing, value: float, unknown: float) -> Asked:
+    return Asked(sharing.name, int(value * 1000), int(unknown * 1000))

@@ -1,0 +1,6 @@
+"""The clocks of a service; everything else is given one."""
+
+import time
+
+clock = time.monotonic
+wall_clock = time.time
