@@ -6,7 +6,7 @@ from functools import partial
 
 import uvloop
 
-from benchmarks.numbers import counts, hostile, memory, pages
+from benchmarks.numbers import counts, hostile, memory, pages, pods
 from benchmarks.numbers.report import Row, machine, table, write
 
 Measure = Callable[[], Awaitable[tuple[list[Row], str]]]
@@ -16,7 +16,10 @@ def main() -> int:
     """Return 0 where every goal was reached, 1 elsewhere."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.numbers", description=__doc__)
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="pages, hostile, deadlines, disconnects, failures, memory, million"
+        "names",
+        nargs="*",
+        metavar="NAME",
+        help="pages, hostile, deadlines, disconnects, failures, memory, pods, million",
     )
     parser.add_argument("--skus", type=int, default=1_000_000, help="distinct SKUs of `million`, in thousands' steps")
     options = parser.parse_args()
@@ -35,6 +38,7 @@ def _measures(skus: int) -> dict[str, Measure]:
         "disconnects": counts.disconnects,
         "failures": counts.failures,
         "memory": memory.measure,
+        "pods": pods.measure,
         "million": partial(memory.million, skus),
     }
 

@@ -15,53 +15,23 @@ Who may join a load that is under way:
 * without Redis, whoever comes while writers reckon with that; see `Pods.cut_off_since`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Literal
 
-from bff.cache.entry import Entry, Lifetimes
+from bff.cache.entry import Entry
 from bff.cache.flights import Flight
 from bff.cache.redis.entries import Stored
-from bff.cache.redis.tier import Asked, Moment, RedisTier, Took
-from bff.cache.tiers import Outcome, SourceTiers
+from bff.cache.redis.tier import Asked, Moment, Took
+from bff.cache.tiers import Outcome
 from bff.cache.trust import NO_EPOCH
-from bff.product.loader import Loading, Time
-from bff.product.parts import SourceName
-from bff.product.questions import Questions
-from bff.resilience.alarms import Alarm, Alarms
+from bff.product.sharing import Sharing
+from bff.resilience.alarms import Alarm
 from clients.source import Caller
 
 POLL_SECONDS = (0.005, 0.01, 0.02)  # between questions after what another pod loads; the last one again and again
 FOLLOW_SHARE = 0.5  # of a call's time: for so long a pod waits for another one's load at most
+GATHER_SECONDS = 0.005  # for who comes right after, where nobody may join a call once it was sent
 HOLD_SECONDS = 0.08  # between renewals of the lease of who loads, which is three times as long
-
-
-@dataclass(frozen=True, slots=True)
-class Sharing:
-    """What the loads of one source need to be shared.
-
-    alone: how it is loaded here. cut_off_since: `bff.cache.redis.pods.Pods.cut_off_since`. looked_up: told of each
-    look-up in Redis. loading: the loads under way, by SKU and nonce or mark.
-    """
-
-    name: SourceName
-    alone: Loading
-    questions: Questions
-    tier: RedisTier
-    cache: SourceTiers
-    lifetimes: Lifetimes
-    time: Time
-    alarms: Alarms
-    cut_off_since: Callable[[float], bool]
-    looked_up: Callable[[SourceName, str], None]
-    loading: dict[tuple[str, bytes], Flight[Outcome]] = field(default_factory=dict)
-
-    def entry(self, stored: Stored, moment: Moment, epoch: int) -> Entry:
-        """Return what another pod has loaded as it is kept here."""
-        entry = self.lifetimes.entry(stored.body, stored.as_of, moment.began(stored.began), self.time.jitter())
-        entry.epoch = epoch
-        return entry
 
 
 class Look:
@@ -171,7 +141,17 @@ class Look:
         self._end()
 
     def _go_alone(self) -> None:
-        """Ask the source without Redis; what comes of it is kept for where the source fails, and never trusted."""
+        """Ask the source without Redis: at once where others may join that, else with those who come right after."""
+        now = self._sharing.time.clock()
+        if self._sharing.cut_off_since(now):
+            self._ask_alone()
+        else:
+            self._stage = "unsent"
+            self._alarm = self._sharing.alarms.set(now + GATHER_SECONDS, self._ask_alone)
+
+    def _ask_alone(self) -> None:
+        """Ask the source; what comes of it is kept for where the source fails, and never trusted."""
+        self._alarm = None
         self._stage = "alone"
         self._since = self._sharing.time.clock()
         self.epoch = NO_EPOCH

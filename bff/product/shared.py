@@ -3,7 +3,8 @@
 from bff.cache.flights import Flight
 from bff.cache.redis.tier import Asked
 from bff.cache.tiers import Outcome
-from bff.product.look import Look, Sharing
+from bff.product.look import Look
+from bff.product.sharing import Sharing
 from clients.source import Caller
 
 
@@ -22,8 +23,8 @@ class Shared:
         """Start the load of a flight."""
         asked = self._refreshed if self._is_refresh(flight.key) else self._servable
         flight.standing = look = Look(self._sharing, flight, caller, asked)
+        flight.work = look
         if self._sharing.tier.usable:
-            flight.work = look
             self._sharing.questions.add(look)
         else:
             look.answered(None)

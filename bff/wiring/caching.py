@@ -19,11 +19,11 @@ from bff.cache.trust import NO_EPOCH, Trust
 from bff.metrics import Metrics
 from bff.product.fence import Fence, ProcessFence
 from bff.product.loader import Loading, Time
-from bff.product.look import Sharing
 from bff.product.parts import SOURCES, SourceName
 from bff.product.podsfence import PodsFence
 from bff.product.questions import Questions
 from bff.product.shared import Shared
+from bff.product.sharing import Sharing
 from bff.resilience.alarms import Alarms
 from bff.settings import Settings
 from bff.wiring.clocks import clock

@@ -30,7 +30,7 @@ class Registry:
         return len(self._pods)
 
     def read(self, of: tuple[str, int], registry: Sequence[bytes], now_ms: int, now: float) -> None:
-        """Take a registry. of: its server and since when it is there. now_ms, now: by the server's clock and by ours."""
+        """Take a registry. of: its server and since when it is there. now_ms, now: by its clock and by ours."""
         if self._of is not None and of != self._of:
             self._lost |= self._pods
         elif self._lost:
