@@ -34,11 +34,13 @@ class Work(Protocol[T]):
 class Standing(Protocol):
     """How a load stands with the other pods.
 
-    fills: whether what it brings may be kept. epoch: in which it is kept then; see `bff.cache.trust`.
+    fills: whether what it brings may be kept. epoch: in which it is kept then; see `bff.cache.trust`. alone: Redis does
+    not answer.
     """
 
     fills: bool
     epoch: int
+    alone: bool
 
     @property
     def joinable(self) -> bool:

@@ -125,6 +125,12 @@ class SourceTiers:
             self._memory.fill(flight.key, self._column, entry)
         flight.land(Found(entry))
 
+    def disown(self, sku: str, now: float) -> None:
+        """Forget a value that is not trusted: Redis was asked and has answered, so that it is of no use any more."""
+        entry = self.current(sku)
+        if entry is not None and not self.trust.holds(entry.epoch, now):
+            self._memory.drop(sku, self._column)
+
     def lend(self, flight: Flight[Outcome], entry: Entry) -> None:
         """Keep what another pod has loaded, for where the source fails, while a flight goes on to ask it."""
         if self.flights.stands(flight):

@@ -48,6 +48,7 @@ class Look:
         "_sharing",
         "_since",
         "_stage",
+        "alone",
         "epoch",
         "fills",
         "flight",
@@ -60,6 +61,7 @@ class Look:
         self.fills = True
         self.epoch = NO_EPOCH
         self.over = False
+        self.alone = False
         self._sharing = sharing
         self._caller = caller
         self._asked = asked
@@ -101,6 +103,7 @@ class Look:
         if took is None:
             self._go_alone()
             return
+        self._sharing.cache.disown(self.flight.key, self._sharing.time.clock())
         self._count(took)
         if took.nonce is None and took.stored is not None:
             self._end()
@@ -142,6 +145,7 @@ class Look:
 
     def _go_alone(self) -> None:
         """Ask the source without Redis: at once where others may join that, else with those who come right after."""
+        self.alone = True
         now = self._sharing.time.clock()
         if self._sharing.cut_off_since(now):
             self._ask_alone()
@@ -213,6 +217,7 @@ class Look:
 
     def _end(self) -> None:
         self.over = True
+        self.flight.standing = None  # else the two would hold each other
         self._following = None
         if self._alarm is not None:
             self._alarm.disarm()

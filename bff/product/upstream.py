@@ -81,13 +81,22 @@ class Upstream:
         return Ok(outcome.entry, via, outcome.stored)
 
     def late(self, sku: str, flight: Flight[Outcome], via: Via) -> Part:
-        """Return the part of a page whose time is up before the load has ended."""
-        return self.failed(sku, "overloaded" if flight.queued else "timeout", via)
+        """Return the part of a page whose time is up before the load has ended.
 
-    def failed(self, sku: str, reason: Reason, via: Via) -> Part:
-        """Return what there is where the source was asked and failed: a value within its bound, or nothing."""
+        What is not trusted is not given out while Redis may still answer: it is not Redis that failed, but time.
+        """
+        at_any_rate = flight.standing is None or flight.standing.alone
+        return self.failed(sku, "overloaded" if flight.queued else "timeout", via, at_any_rate=at_any_rate)
+
+    def failed(self, sku: str, reason: Reason, via: Via, *, at_any_rate: bool = True) -> Part:
+        """Return what there is where the source was asked and failed: a value within its bound, or nothing.
+
+        at_any_rate: a value that is not trusted, too.
+        """
         entry, now = self._cache.current(sku), self._clock()
         if entry is None or entry.body is None or now >= entry.bound:
+            return Missing(reason, via)
+        if not at_any_rate and not self._trusted(entry, now):
             return Missing(reason, via)
         # A newer load may have succeeded meanwhile: the value before was invalidated, and this load with it.
         if now < entry.fresh_until and self._trusted(entry, now):
