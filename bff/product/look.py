@@ -9,8 +9,8 @@ few milliseconds, until the value is there or that pod is gone, but only for hal
 
 Who may join a load that is under way:
 * while it is not sent anywhere, everybody;
-* under a nonce, whoever comes while this pod is sure to hear of every change, since a change takes it out of the table;
-  and whoever was himself given the same nonce, by a question sent after he came;
+* under a nonce, whoever comes while this pod is sure to hear of every change, and has been since the load asked Redis,
+  for a change takes it out of the table; and whoever was himself given the same nonce, by a question sent after he came;
 * under a mark, only the latter: the end of a write is not told to pods, it only replaces the mark;
 * without Redis, whoever comes while writers reckon with that; see `Pods.cut_off_since`.
 """
@@ -83,7 +83,7 @@ class Look:
             return True
         if self._stage == "alone":
             return self._sharing.cut_off_since(self._since)
-        return self._sharing.time.clock() < self._sharing.cache.trust.until
+        return self._sharing.cache.trust.holds(self.epoch, self._sharing.time.clock())
 
     @property
     def sku(self) -> str:
