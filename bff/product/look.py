@@ -10,7 +10,7 @@ few milliseconds, until the value is there or that pod is gone, but only for hal
 Who may join a load that is under way:
 * while it is not sent anywhere, everybody;
 * under a nonce, whoever comes while this pod is sure to hear of every change, and has been since the load asked Redis,
-  for a change takes it out of the table; and whoever was himself given the same nonce, by a question sent after he came;
+  for a change takes it out of the table; and who was himself given the same nonce, by a question sent after he came;
 * under a mark, only the latter: the end of a write is not told to pods, it only replaces the mark;
 * without Redis, whoever comes while writers reckon with that; see `Pods.cut_off_since`.
 """
