@@ -9,7 +9,7 @@ ALL_RINGS := unit,service,contract,servers
 RINGS ?= $(ALL_RINGS)
 PEERS := .tools/bench
 
-.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog bench bench-numbers \
+.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog check-consistency bench bench-numbers \
 	bench-transports lock clean
 
 help: ## this list
@@ -39,6 +39,9 @@ format: setup-dev ## put every file into the house format
 check-catalog: setup ## every product of FILE=... through the whole path, compared to the last digit
 	@test -n "$(FILE)" || { echo "name a catalogue: make check-catalog FILE=..." >&2; exit 2; }
 	@BFF_LOG__LEVEL=warning $(BIN)/python -m bff.demo.verify "$(FILE)"
+
+check-consistency: setup-dev ## four pods, one Redis, faults, a minute: no old value; then without each guard: some
+	@$(BIN)/python -m tests.consistency $(ARGS)
 
 convert-catalog: setup ## FROM=... (a DummyJSON dump) TO=... (a catalogue)
 	@$(BIN)/python -m bff.demo.convert "$(FROM)" "$(TO)"

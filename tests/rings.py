@@ -1,8 +1,8 @@
 """Run rings of tests, once the outside tools that they need are there.
 
 `python -m tests.rings unit,servers -- -x`. A tool that is not on PATH is unpacked, without root, from its
-Debian packages into .tools of the checkout. Knows nothing of what the tests do, and nothing of shared
-libraries: a package that a tool needs besides its own is listed with it.
+Debian packages into .tools of the checkout. Knows nothing of what the tests do, and resolves no dependencies: a
+package that a tool needs besides its own is listed with it.
 """
 
 import os
@@ -15,16 +15,22 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.launcher import launcher, write_launcher
+
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = "usage: python -m tests.rings RING[,RING...] [-- PYTEST ARGUMENTS]"
 
 
 @dataclass(frozen=True)
 class Tool:
-    """Say which Debian packages hold a program, and its path inside them."""
+    """Say which Debian packages hold a program, and its path inside them.
+
+    with_libraries: whether shared libraries are among them, which no loader would look for where they are unpacked.
+    """
 
     packages: tuple[str, ...]
     path: str
+    with_libraries: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,11 +41,20 @@ class Table:
     tools: Mapping[str, Tool]
 
 
+# Of Debian 12 and 13; the other libraries that it needs are those of apt and of openssl.
+_REDIS = ("redis-server", "redis-tools", "libjemalloc2", "liblzf1", "libatomic1")
+
 TABLE = Table(
-    rings={"unit": (), "service": ("openssl",), "contract": ("openssl",), "servers": ("kubectl",)},
+    rings={
+        "unit": (),
+        "service": ("openssl", "redis-server"),
+        "contract": ("openssl", "redis-server"),
+        "servers": ("kubectl",),
+    },
     tools={
         "kubectl": Tool(("kubernetes-client",), "usr/bin/kubectl"),
         "openssl": Tool(("openssl",), "usr/bin/openssl"),  # makes the certificates of the tests
+        "redis-server": Tool(_REDIS, "usr/bin/redis-server", with_libraries=True),
     },
 )
 
@@ -114,6 +129,12 @@ class Toolbox:
         unpacked = [self._unpacked(name) for name in names if not self._on_path(name)]
         return list(dict.fromkeys(str(program.parent) for program in unpacked))
 
+    def program(self, name: str) -> str:
+        """Return what to start; raise Unfetched where it neither is there nor can be fetched."""
+        if self.missing([name]):
+            raise Unfetched(name)
+        return shutil.which(name, path=self.path) or str(self._unpacked(name))
+
     def missing(self, names: Iterable[str]) -> list[str]:
         """Return the programs that neither are there nor can be fetched."""
         return [name for name in names if not self._present(name) and not self._fetched(name)]
@@ -122,7 +143,8 @@ class Toolbox:
         return shutil.which(name, path=self.path) is not None
 
     def _unpacked(self, name: str) -> Path:
-        return self.folder / name / self.tools[name].path
+        tool = self.tools[name]
+        return self.folder / name / (launcher(tool.path) if tool.with_libraries else tool.path)
 
     def _present(self, name: str) -> bool:
         return self._on_path(name) or os.access(self._unpacked(name), os.X_OK)
@@ -137,6 +159,8 @@ class Toolbox:
                 unpacked = Path(aside) / name
                 unpacked.mkdir()
                 self.fetch(tool, unpacked)
+                if tool.with_libraries:
+                    write_launcher(unpacked, tool.path)
                 self._place(unpacked)
         except (Unfetched, OSError):
             return False

@@ -1,6 +1,7 @@
 """The rules of `make test RINGS=...`: tools of its own on a PATH of its own, and real processes."""
 
 import os
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -146,6 +147,41 @@ def test_a_tools_folder_that_cannot_be_written_is_a_missing_tool(tmp_path: Path)
     box = toolbox(tmp_path, Shop(stock=["spade-client", "rake"]))
     box.folder.write_text("in the way")
     assert box.missing(TOOLS) == TOOLS
+
+
+ECHO = 'echo "$LD_LIBRARY_PATH" "$@" $$'
+
+
+def unpack_with_libraries(tool: Tool, into: Path) -> None:
+    program(into / tool.path, ECHO)
+    for folder in ("usr/lib/m68k-linux-gnu", "lib/m68k-linux-gnu"):
+        (into / folder).mkdir(parents=True)
+
+
+def test_a_tool_with_libraries_is_started_with_them_and_keeps_its_process(tmp_path: Path) -> None:
+    tool = Tool(("mower", "libblade1"), "usr/bin/mower", with_libraries=True)
+    box = Toolbox({"mower": tool}, tmp_path / ".tools", "", unpack_with_libraries)
+    with subprocess.Popen([box.program("mower"), "a b"], stdout=subprocess.PIPE, text=True) as mower:
+        libraries, *arguments = mower.communicate()[0].split()
+    folders = [Path(folder).resolve() for folder in libraries.split(":")]
+    unpacked = box.folder / "mower"
+    assert folders == [unpacked / "usr/lib/m68k-linux-gnu", unpacked / "lib/m68k-linux-gnu"]
+    assert arguments == ["a", "b", str(mower.pid)]
+    assert box.bin_dirs(["mower"]) == [str(Path(box.program("mower")).parent)]
+
+
+def test_a_program_is_the_machines_own_where_it_has_it(tmp_path: Path) -> None:
+    own = program(tmp_path / "bin" / "rake")
+    assert toolbox(tmp_path, Shop(), path=str(tmp_path / "bin")).program("rake") == str(own)
+
+
+@pytest.mark.parametrize(
+    "shop", [Shop(), Shop(stock=["mower"], broken=True)], ids=["not to be had", "not in its package"]
+)
+def test_a_program_that_cannot_be_had_is_told(tmp_path: Path, shop: Shop) -> None:
+    box = Toolbox({"mower": Tool(("mower",), "usr/bin/mower", with_libraries=True)}, tmp_path / ".tools", "", shop)
+    with pytest.raises(Unfetched):
+        box.program("mower")
 
 
 def test_the_real_table_names_a_package_for_every_tool_and_a_folder_for_every_ring() -> None:

@@ -168,7 +168,7 @@ class Lane:
     async def _write(self, connection: Connection, commands: list[tuple[Any, ...]]) -> None:
         try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        except (RedisError, OSError):
+        except (RedisError, OSError, RuntimeError):  # the last: uvloop's word for a transport that is closed
             self._lose(connection)
 
     async def _read(self, connection: Connection) -> None:
