@@ -61,10 +61,14 @@ class Tiers:
         return sum(len(source.flights) for source in self._sources.values())
 
     def forget(self, skus: Iterable[str], sources: Iterable[str]) -> None:
-        """Forget values and fence off the loads that are under way: later readers get neither."""
+        """Forget values and fence off the loads that are under way: later readers get neither.
+
+        Sources that are not known, as they may be to another release, have nothing here.
+        """
+        known = [self._sources[source] for source in sources if source in self._sources]
         for sku in skus:
-            for source in sources:
-                self._sources[source].forget(sku)
+            for tiers in known:
+                tiers.forget(sku)
 
 
 class SourceTiers:

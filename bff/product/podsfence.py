@@ -61,7 +61,7 @@ class Told:
         """Read what a script returns."""
         now, since, *rest = answer
         leases = list(zip(rest[::3], rest[1::3], rest[2::3], strict=True))
-        standing = frozenset(pod.decode() for pod, ends, _ in leases if ends > now)
+        standing = frozenset(pod.decode("ascii", "replace") for pod, ends, _ in leases if ends > now)
         return cls(now, since, standing, max((longest for _, ends, longest in leases if ends <= now), default=0))
 
 

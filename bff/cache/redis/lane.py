@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from redis.asyncio.connection import Connection
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
 from bff.cache.redis.address import CONNECT_SECONDS, Connect
 from bff.cache.redis.breaker import Breaker
@@ -110,8 +110,8 @@ class Lane:
         self._questions.append(question)
         if soon:
             self._due.append(question)
-            if self._timer is None:
-                self._look_in(PAGE_SECONDS)
+        if self._timer is None:
+            self._look_in(PAGE_SECONDS)
 
     def run(
         self, script: Script, keys: Sequence[str], arguments: Sequence[Any], done: Done, *, soon: bool = False
@@ -191,7 +191,7 @@ class Lane:
     def _refused(self, connection: Connection, error: ResponseError) -> None:
         self._failed("refused")
         self._questions.popleft().answer(error)
-        if str(error).startswith(("NOSCRIPT", "READONLY", "LOADING", "MASTERDOWN")):
+        if isinstance(error, (NoScriptError, ReadOnlyError, MasterDownError)):
             self._lose(connection)  # a new connection finds what this one lacks
 
     def _look_in(self, seconds: float) -> None:

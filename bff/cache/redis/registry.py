@@ -3,10 +3,12 @@
 A pod that is cut off may be in the lost registry alone. Writers have to reckon with it for a minute.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 KNOWN_SECONDS = 60.0  # as in the scripts
+_LEASE = re.compile(rb"([0-9]{1,15}):([0-9]{1,9})")
 
 
 class _Lease(NamedTuple):
@@ -38,9 +40,9 @@ class Registry:
         self._of = of
         self._pods = {}
         for name, text in zip(registry[::2], registry[1::2], strict=True):
-            ends, colon, longest = text.decode().partition(":")
-            if colon and name.decode() != self._own:
-                self._pods[name.decode()] = _Lease(now + (int(ends) - now_ms) / 1000, int(longest))
+            pod, lease = name.decode("ascii", "replace"), _LEASE.fullmatch(text)
+            if lease is not None and pod != self._own:
+                self._pods[pod] = _Lease(now + (int(lease[1]) - now_ms) / 1000, int(lease[2]))
 
     def seeds(self, now: float) -> list[str | int]:
         """Return what a new registry is told: who was in the lost one, how long its lease is over, its longest call."""

@@ -36,7 +36,7 @@ local function tell(pods, channel, message)
   local all = redis.call('HGETALL', pods)
   for i = 1, #all, 2 do
     local ends, longest = string.match(all[i + 1], '^(%d+):(%d+)$')
-    if ends then
+    if ends and #ends < 16 and #longest < 10 then
       if tonumber(ends) + 60000 < now then
         redis.call('HDEL', pods, all[i])
       else
