@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from bff.cache.redis.address import connector
+from bff.cache.redis.address import Address
 from bff.cache.redis.reach import reach
 from bff.product.parts import SOURCES, SourceName
 from bff.settings import Settings
@@ -25,7 +25,7 @@ async def reach_all(settings: Settings, say: Callable[[str], None]) -> bool:
         say(f"{name}{' in bulk' if bulk else ''}: {'ok' if well else 'failed'}, {found}")
     all_well = all(well for well, _ in results)
     if settings.redis_url is not None:
-        well, found = await reach(connector(settings.redis_url), clock)
+        well, found = await reach(Address(settings.redis_url), clock)
         say(f"redis: {'ok' if well else 'failed'}, {found}")
         all_well = all_well and well
     return all_well

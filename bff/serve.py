@@ -44,17 +44,19 @@ async def running(settings: Settings, *, docs: bool = False, front: bool = True)
         lag = loop.create_task(service.watch_loop_lag())
         shipping = loop.create_task(service.shipper.run())
         async with Listener(service.admin, admin, ADMIN_GRACE_SECONDS).listening():
-            async with Listener(service.public, public, settings.grace_seconds, service.quick).listening():
-                service.readiness.ready = True
-                try:
-                    yield Running(service, url(public), url(admin))
-                finally:
-                    service.readiness.ready = False
-                    log.info("draining")
-            service.shipper.stop()
-            await shipping
-            lag.cancel()
-            await service.aclose()
+            try:
+                async with Listener(service.public, public, settings.grace_seconds, service.quick).listening():
+                    service.readiness.ready = True
+                    try:
+                        yield Running(service, url(public), url(admin))
+                    finally:
+                        service.readiness.ready = False
+                        log.info("draining")
+            finally:
+                service.shipper.stop()
+                await shipping
+                lag.cancel()
+                await service.aclose()
     log.info("stopped")
 
 

@@ -12,7 +12,7 @@ from pydantic_settings import NoDecode
 from bff import strictjson
 from bff.auth.caller import SCOPES, Principal
 from bff.auth.tokens import Token
-from bff.cache.redis.address import connector
+from bff.cache.redis.address import Address
 from clients.http import InvalidURL, Target
 from clients.shape import Pointer
 from clients.source import MAX_URL_BYTES, SKU, SKUS
@@ -199,7 +199,7 @@ def _token(name: str, entry: Any) -> Token:
 def _redis_url(text: str) -> str:
     if not _URL.fullmatch(text):
         raise ValueError("must be a URL of printable ASCII characters")
-    connector(text)
+    Address(text)
     return text
 
 

@@ -10,7 +10,7 @@ import structlog
 
 from bff.cache.entry import Lifetimes
 from bff.cache.memory import MemoryTier
-from bff.cache.redis.address import connector
+from bff.cache.redis.address import Address
 from bff.cache.redis.lane import Lane
 from bff.cache.redis.pods import Pods
 from bff.cache.redis.tier import RedisTier
@@ -111,10 +111,10 @@ def caching(settings: Settings, alarms: Alarms, metrics: Metrics) -> Caching:
         return Caching(tiers, ProcessFence(tiers, alarms, clock, second_seconds), alarms, None)
     trust = Trust(until=0.0, epoch=NO_EPOCH)
     tiers = Tiers(memory, SOURCES, trust)
-    connect = connector(settings.redis_url)
-    lane = Lane(connect, clock, metrics.redis_failed)
+    address = Address(settings.redis_url)
+    lane = Lane(address, clock, metrics.redis_failed)
     new_token = partial(secrets.token_hex, 16)
-    pods = Pods(secrets.token_hex(8), lane, connect, trust, clock, settings.deadline_seconds, tiers.forget)
+    pods = Pods(secrets.token_hex(8), lane, address, trust, clock, settings.deadline_seconds, tiers.forget)
     fence = PodsFence(pods, lane, clock, second_seconds, new_token)
     tier = RedisTier(lane, pods.name, clock, new_token)
     metrics.watch_redis(lambda: lane.usable, lambda: clock() < trust.until)

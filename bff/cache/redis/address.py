@@ -2,13 +2,14 @@
 
 `redis://[user:password@]host[:port][/db]`, `rediss://` for TLS, with redis-py's own options as query parameters (such
 as `ssl_ca_certs`); and `redis+sentinel://[user:password@]host[:port][,host[:port]…]/service[/db]`, `rediss+sentinel://`,
-where the hosts are those of the sentinels, which are asked with the same name and password.
+where the hosts are those of the sentinels, which are asked with the same name, password and options.
 """
 
-from collections.abc import Callable
-from urllib.parse import parse_qsl, unquote, urlsplit
+from typing import Any
+from urllib.parse import urlsplit
 
-from redis.asyncio.connection import Connection, ConnectionPool
+from redis.asyncio.client import Redis
+from redis.asyncio.connection import Connection, ConnectionPool, parse_url
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
@@ -17,48 +18,73 @@ CONNECT_SECONDS = 1.0
 SENTINEL_PORT = 26379
 _SENTINEL = "+sentinel"
 
-Connect = Callable[[], Connection]
-"""Returns a connection that is not yet made."""
+
+class Address:
+    """Where Redis is. Raises ValueError where a URL is none of those above."""
+
+    def __init__(self, url: str) -> None:
+        self._sentinels: list[Redis] = []
+        try:
+            self._pool = self._sentinel_pool(url) if urlsplit(url).scheme.endswith(_SENTINEL) else _pool(url)
+            self.connection()
+        except TypeError:
+            raise ValueError("must have no query parameters that are not known") from None
+
+    def __repr__(self) -> str:
+        return f"<Address {'behind sentinels' if self._sentinels else 'of a server'}>"
+
+    def connection(self) -> Connection:
+        """Return a connection that is not yet made."""
+        connection: Connection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    async def aclose(self) -> None:
+        """Close what connections to sentinels there are."""
+        for sentinel in self._sentinels:
+            await sentinel.aclose()
+
+    def _sentinel_pool(self, url: str) -> ConnectionPool:
+        parts = urlsplit(url)
+        service, _, database = parts.path.strip("/").partition("/")
+        credentials, at, hosts = parts.netloc.rpartition("@")
+        scheme = parts.scheme.removesuffix(_SENTINEL)
+        if not service:
+            raise ValueError("must name the service that the sentinels watch: …/service[/db]")
+        options = _options(f"{scheme}://{credentials}{at}host/{database}?{parts.query}")
+        del options["host"]
+        if options.pop("connection_class", None) is not None:
+            options["ssl"] = True
+        own = {name: value for name, value in options.items() if name != "db"}
+        sentinel = Sentinel(  # type: ignore[no-untyped-call]
+            [_host(host) for host in hosts.split(",")], sentinel_kwargs=own, **options
+        )
+        self._sentinels = sentinel.sentinels
+        pool: ConnectionPool = sentinel.master_for(service).connection_pool
+        return pool
 
 
-def connector(url: str) -> Connect:
-    """Return what makes connections to a URL; ValueError where it is none of those above."""
+def _pool(url: str) -> ConnectionPool:
+    options = _options(url)
+    return ConnectionPool(**options)
+
+
+def _options(url: str) -> dict[str, Any]:
     parts = urlsplit(url)
-    if not parts.scheme.endswith(_SENTINEL):
-        if parts.scheme not in ("redis", "rediss") or not parts.hostname:
-            raise ValueError("must be a redis:// or rediss:// URL with a host, or one with +sentinel")
-        pool = ConnectionPool.from_url(url, **_options())
-    else:
-        pool = _sentinel_pool(url)
-    make: Connect = pool.make_connection
-    try:
-        make()
-    except TypeError:
-        raise ValueError("must have no query parameters that are not known") from None
-    return make
-
-
-def _sentinel_pool(url: str) -> ConnectionPool:
-    parts = urlsplit(url)
-    service, _, database = parts.path.strip("/").partition("/")
-    if parts.scheme not in ("redis" + _SENTINEL, "rediss" + _SENTINEL) or not service:
-        raise ValueError("must be redis+sentinel://host[:port][,host[:port]…]/service[/db]")
-    if database and not database.isdecimal():
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname:
+        raise ValueError("must be a redis:// or rediss:// URL with a host, or one with +sentinel")
+    database = parts.path.strip("/")
+    if database and not (database.isascii() and database.isdecimal()):
         raise ValueError("must have a database that is a number")
-    credentials, _, hosts = parts.netloc.rpartition("@")
-    user, _, password = credentials.partition(":")
-    login = {"username": unquote(user) or None, "password": unquote(password) or None}
-    tls = dict(parse_qsl(parts.query)) | {"ssl": True} if parts.scheme.startswith("rediss") else {}
-    sentinel = Sentinel(  # type: ignore[no-untyped-call]
-        [_host(host) for host in hosts.split(",")],
-        sentinel_kwargs={**_options(), **login, **tls},
-        **_options(),
-        **login,
-        **tls,
-        db=int(database or 0),
-    )
-    pool: ConnectionPool = sentinel.master_for(service).connection_pool
-    return pool
+    # By default redis-py tries ten times, which is 5 s for a refused port and 25 s for a black hole; here each try is
+    # somebody's who counts them. What is asked is bounded by who asks it, and not by the socket.
+    return {
+        **parse_url(url),
+        "retry": Retry(NoBackoff(), 0),
+        "socket_connect_timeout": CONNECT_SECONDS,
+        "socket_timeout": None,
+        "protocol": 2,
+        "driver_info": None,
+    }
 
 
 def _host(text: str) -> tuple[str, int]:
@@ -68,15 +94,3 @@ def _host(text: str) -> tuple[str, int]:
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise ValueError("must name its sentinels as host[:port]")
     return host.strip("[]"), int(port)
-
-
-def _options() -> dict[str, object]:
-    # By default redis-py tries ten times, which is 5 s for a refused port and 25 s for a black hole; here each try is
-    # somebody's who counts them. What is asked is bounded by who asks it, and not by the socket.
-    return {
-        "retry": Retry(NoBackoff(), 0),
-        "socket_connect_timeout": CONNECT_SECONDS,
-        "socket_timeout": None,
-        "protocol": 2,
-        "driver_info": None,
-    }

@@ -14,7 +14,7 @@ from typing import Any
 from redis.asyncio.connection import Connection
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
-from bff.cache.redis.address import CONNECT_SECONDS, Connect
+from bff.cache.redis.address import CONNECT_SECONDS, Address
 from bff.cache.redis.breaker import Breaker
 from bff.cache.redis.scripts import SCRIPTS, Script
 
@@ -53,8 +53,8 @@ class Lane:
     server_ms: what the server's clock said lately, and at what time of ours that was at the latest.
     """
 
-    def __init__(self, connect: Connect, clock: Clock, failed: Callable[[str], None]) -> None:
-        self._connect = connect
+    def __init__(self, address: Address, clock: Clock, failed: Callable[[str], None]) -> None:
+        self._address = address
         self._clock = clock
         self._failed = failed
         self._connection: Connection | None = None
@@ -84,7 +84,7 @@ class Lane:
     async def open(self) -> None:
         """Connect; raises Unanswered."""
         self._close()
-        connection = self._connect()
+        connection = self._address.connection()
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]

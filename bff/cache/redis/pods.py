@@ -16,7 +16,7 @@ import structlog
 from redis.asyncio.connection import Connection
 from redis.exceptions import RedisError
 
-from bff.cache.redis.address import CONNECT_SECONDS, Connect
+from bff.cache.redis.address import CONNECT_SECONDS, Address
 from bff.cache.redis.keys import NOTICES, Keys, pod_channel
 from bff.cache.redis.lane import PAGE_SECONDS, Lane, Unanswered
 from bff.cache.redis.notices import Acknowledgement, Tick, read_notice, read_own
@@ -49,7 +49,7 @@ class Pods:
         self,
         name: str,
         lane: Lane,
-        connect: Connect,
+        address: Address,
         trust: Trust,
         clock: Clock,
         call_seconds: float,
@@ -58,7 +58,7 @@ class Pods:
         self.name = name
         self.call_seconds = call_seconds
         self._lane = lane
-        self._connect = connect
+        self._address = address
         self._trust = trust
         self._clock = clock
         self._forget = forget
@@ -99,6 +99,7 @@ class Pods:
             with suppress(Unanswered):
                 await self._lane.call(LEAVE, (Keys(self._lane.run_id).pods,), (self.name,), PAGE_SECONDS)
         await self._lane.aclose()
+        await self._address.aclose()
 
     def cut_off_since(self, moment: float) -> bool:
         """Return whether this pod's lease has been over since a moment, and writers still reckon with the pod.
@@ -173,7 +174,7 @@ class Pods:
 
     async def _listen_on(self) -> None:
         while True:
-            connection = self._connect()
+            connection = self._address.connection()
             try:
                 await self._listen(connection)
             except (RedisError, OSError, TimeoutError) as exc:

@@ -5,26 +5,28 @@ from contextlib import suppress
 
 from redis.exceptions import RedisError
 
-from bff.cache.redis.address import CONNECT_SECONDS, Connect
+from bff.cache.redis.address import CONNECT_SECONDS, Address
 from bff.cache.redis.lane import Clock, Lane, Unanswered
 
 
-async def reach(connect: Connect, clock: Clock) -> tuple[bool, str]:
+async def reach(address: Address, clock: Clock) -> tuple[bool, str]:
     """Connect as the service does; return whether that went well, and what was found."""
-    lane = Lane(connect, clock, lambda _kind: None)
+    lane = Lane(address, clock, lambda _kind: None)
     try:
         await lane.open()
+        return True, f"server {lane.run_id}{await _warning(address)}"
     except Unanswered as exc:
         return False, f"{exc}: {exc.__cause__}".removesuffix(": ")
     finally:
         await lane.aclose()
-    return True, f"server {lane.run_id}{await _warning(connect)}"
+        await address.aclose()
 
 
-async def _warning(connect: Connect) -> str:
-    connection = connect()
+async def _warning(address: Address) -> str:
+    connection = address.connection()
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
+            await connection.connect()  # type: ignore[no-untyped-call] # else sentinels would not be asked where it leads
             await connection.send_command("CONFIG", "GET", "min-replicas-to-write")
             found = await connection.read_response()
     except RedisError:
