@@ -42,9 +42,8 @@ class Standing(Protocol):
     epoch: int
     alone: bool
 
-    @property
-    def joinable(self) -> bool:
-        """Whether who comes now may wait for it."""
+    def admit(self) -> bool:
+        """Return whether who comes now may wait for it; where that is so, he does."""
 
     def brought(self, entry: Entry) -> None:
         """Take what the source has answered."""
@@ -94,6 +93,13 @@ class Flight(Generic[T]):
             self._flights.take(self)  # first, so that nobody joins what is about to be abandoned
             if self.work is not None:
                 self.work.abandon(self)
+            if self.standing is not None:
+                self.standing.failed()  # a batch goes on for others, and nothing would end it here
+
+    @property
+    def kept(self) -> bool:
+        """Whether the service wants what it brings, whoever leaves."""
+        return self._kept
 
     def keep(self) -> None:
         """Let it go on whoever leaves."""
@@ -123,7 +129,7 @@ class Flights(Generic[T]):
     def board(self, key: str) -> tuple[Flight[T], bool]:
         """Return the key's present flight where it may be joined, else a new one instead; and whether it is new."""
         flight = self._by_key.get(key)
-        if flight is not None and (flight.standing is None or flight.standing.joinable):
+        if flight is not None and (flight.standing is None or flight.standing.admit()):
             return flight, False
         flight = self._by_key[key] = Flight(self, key)
         return flight, True

@@ -11,7 +11,7 @@ Who may join a load that is under way:
 * while it is not sent anywhere, everybody;
 * under a nonce, whoever comes while this pod is sure to hear of every change, and has been since the load asked Redis,
   for a change takes it out of the table; and who was himself given the same nonce, by a question sent after he came;
-* under a mark, only the latter: the end of a write is not told to pods, it only replaces the mark;
+* under a mark, only the latter: the end of a write is not told to pods, it only removes the mark;
 * without Redis, whoever comes while writers reckon with that; see `Pods.cut_off_since`.
 """
 
@@ -42,6 +42,7 @@ class Look:
         "_asked",
         "_caller",
         "_following",
+        "_joined_late",
         "_moment",
         "_nonce",
         "_polls",
@@ -72,18 +73,22 @@ class Look:
         self._moment: Moment | None = None
         self._alarm: Alarm | None = None
         self._following: Flight[Outcome] | None = None
+        self._joined_late = False  # somebody came after the question was sent
 
     def __repr__(self) -> str:
         return f"<Look {self.flight.key} {self._stage}>"
 
-    @property
-    def joinable(self) -> bool:
-        """Whether who comes now may wait for it."""
+    def admit(self) -> bool:
+        """Return whether who comes now may wait for it; where that is so, he does."""
         if self._stage == "unsent":
             return True
+        now = self._sharing.time.clock()
         if self._stage == "alone":
-            return self._sharing.cut_off_since(self._since)
-        return self._sharing.cache.trust.holds(self.epoch, self._sharing.time.clock())
+            # Writers wait a longest call: one that lasts longer, since this pod was stopped meanwhile, is too old.
+            return now < self._since + self._sharing.time.call_seconds and self._sharing.cut_off_since(self._since)
+        admits = self._sharing.cache.trust.holds(self.epoch, now)
+        self._joined_late = self._joined_late or admits
+        return admits
 
     @property
     def sku(self) -> str:
@@ -93,12 +98,15 @@ class Look:
     def send(self) -> Asked:
         """Note that the question is sent, and return it."""
         self._stage = "asked"
+        self._joined_late = False
         self.epoch = self._sharing.cache.trust.epoch
         return self._asked
 
     def answered(self, took: Took | None) -> None:
         """Go on with what Redis has said, if it has."""
         if self.over:
+            if took is not None and took.lead and took.nonce is not None:
+                self._sharing.tier.hold(self._sharing.name, self.sku, took.nonce, go_on=False)
             return
         if took is None:
             self._go_alone()
@@ -162,10 +170,14 @@ class Look:
         self._start()
 
     def _load_marked(self, took: Took) -> None:
-        """Ask the source while the part is being written: nothing is kept, and nobody comes to it by the table."""
+        """Ask the source while the part is being written: nothing is kept, and nobody comes to it by the table.
+
+        The end of a write is not told to pods. Who came after the question was sent may have come after that end, and
+        must not be given what another load under the same mark has read before it.
+        """
         self.fills = False
         self._sharing.cache.flights.take(self.flight)
-        self._start_or_follow(took.nonce or b"")
+        self._start_or_follow(took.nonce or b"", follow=not self._joined_late)
 
     def _load(self, took: Took) -> None:
         sharing = self._sharing
@@ -191,10 +203,10 @@ class Look:
         else:
             self._go_alone()
 
-    def _start_or_follow(self, nonce: bytes) -> None:
+    def _start_or_follow(self, nonce: bytes, *, follow: bool = True) -> None:
         key = (self.flight.key, nonce)
         flight = self._sharing.loading.get(key)
-        if flight is not None and nonce:
+        if flight is not None and nonce and follow:
             self._following = flight
             flight.join(self)
             return

@@ -138,7 +138,7 @@ class PodsFence:
             stood, who = await self._call(
                 LIFT,
                 (keys.pods, keys.due, *keys.part(mark.source, mark.sku)),
-                (mark.token, MARK + change.id, NOTICES, telling.message, self._second_ms, _encode(change)),
+                (mark.token, change.id, NOTICES, telling.message, self._second_ms, _encode(change)),
             )
             told = Told.read(who)
             if not stood:
@@ -152,7 +152,7 @@ class PodsFence:
             answer = await self._call(
                 FORGET,
                 (keys.pods, keys.due, *parts),
-                (MARK + self._new_token(), NOTICES, telling.message, self._second_ms, due, done),
+                (self._new_token(), NOTICES, telling.message, self._second_ms, due, done),
             )
             if wait:
                 told = Told.read(answer)
@@ -162,7 +162,7 @@ class PodsFence:
     async def _settle(self, told: Told) -> None:
         """Wait until the calls are over that readers of pods that are cut off may have joined."""
         seconds = told.gone_ms / 1000
-        if told.is_new:
+        if told.is_new or told.since != self._pods.registry_since:  # there may be pods that nobody has entered
             seconds = max(seconds, self._pods.call_seconds)
         if seconds:
             await asyncio.sleep(seconds)

@@ -4,7 +4,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Protocol
 
+import structlog
+
 from bff.cache.redis.tier import Asked, RedisTier, Took
+
+log = structlog.get_logger(__name__)
 
 
 class Asking(Protocol):
@@ -49,4 +53,7 @@ class Questions:
 
 def _hand_out(everybody: Sequence[Asking], took: Sequence[Took] | None) -> None:
     for number, asking in enumerate(everybody):
-        asking.answered(None if took is None else took[number])
+        try:
+            asking.answered(None if took is None else took[number])
+        except Exception as exc:  # the others must hear of theirs all the same
+            log.error("an answer of Redis was not taken", exc_info=exc)

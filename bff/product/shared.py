@@ -21,7 +21,7 @@ class Shared:
 
     def start(self, flight: Flight[Outcome], caller: Caller) -> None:
         """Start the load of a flight."""
-        asked = self._refreshed if self._is_refresh(flight.key) else self._servable
+        asked = self._refreshed if flight.kept else self._servable
         flight.standing = look = Look(self._sharing, flight, caller, asked)
         flight.work = look
         if self._sharing.tier.usable:
@@ -32,12 +32,6 @@ class Shared:
     async def aclose(self) -> None:
         """Cancel what is under way, and wait until it has ended."""
         await self._sharing.alone.aclose()
-
-    def _is_refresh(self, sku: str) -> bool:
-        """Return whether there is something to be served meanwhile, so that what is asked for must be younger."""
-        cache, now = self._sharing.cache, self._sharing.time.clock()
-        entry = cache.current(sku)
-        return entry is not None and now < entry.revalidate_until and cache.trust.holds(entry.epoch, now)
 
 
 def _asked(sharing: Sharing, value: float, unknown: float) -> Asked:

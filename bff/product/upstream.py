@@ -59,8 +59,10 @@ class Upstream:
             part.entry.refresh_at = float("inf")  # once: a source that fails is not asked again at each read
         elif not isinstance(part, Stale):
             return
-        flight, _ = self.ask(sku, caller)
+        flight, is_new = self._cache.flights.board(sku)
         flight.keep()
+        if is_new:
+            self._loading.start(flight, caller)
 
     def ask(self, sku: str, caller: Caller) -> tuple[Flight[Outcome], bool]:
         """Join the load of the part or start it; return it, and whether it was started."""
@@ -91,12 +93,13 @@ class Upstream:
     def failed(self, sku: str, reason: Reason, via: Via, *, at_any_rate: bool = True) -> Part:
         """Return what there is where the source was asked and failed: a value within its bound, or nothing.
 
-        at_any_rate: a value that is not trusted, too.
+        at_any_rate: a value that is not trusted, too, unless this pod hears of every change again: then it may have
+        missed some, and knows it.
         """
         entry, now = self._cache.current(sku), self._clock()
         if entry is None or entry.body is None or now >= entry.bound:
             return Missing(reason, via)
-        if not at_any_rate and not self._trusted(entry, now):
+        if not self._trusted(entry, now) and (not at_any_rate or now < self._cache.trust.until):
             return Missing(reason, via)
         # A newer load may have succeeded meanwhile: the value before was invalidated, and this load with it.
         if now < entry.fresh_until and self._trusted(entry, now):

@@ -31,13 +31,15 @@ class Faulty(Proxy):
         self._generation += 1
 
     async def _pump(self, way: Way, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
-        born = self._generation
+        born, last = self._generation, 0.0
         while data := await source.read(CHUNK_BYTES):
             await self._open[way].wait()
             if born != self._generation:
                 await asyncio.Event().wait()
-            if way is Way.TO_POD and self.slow_seconds:  # not one after the other: it is the way that is long
-                asyncio.get_running_loop().call_later(self.slow_seconds, sink.write, data)
+            loop = asyncio.get_running_loop()
+            if way is Way.TO_POD and (self.slow_seconds or loop.time() < last):
+                last = max(last, loop.time() + self.slow_seconds)  # the way is long, and nothing overtakes on it
+                loop.call_at(last, sink.write, data)
             else:
                 sink.write(data)
                 await sink.drain()

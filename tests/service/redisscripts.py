@@ -42,11 +42,11 @@ class Server:
     def mark(self, mark: bytes, message: bytes = b"m") -> Any:
         return self.run(PUT_MARK, PODS, *PART, args=(mark, 5000, "channel", message))
 
-    def lift(self, mark: bytes, new: bytes = b"wNEW") -> Any:
+    def lift(self, mark: bytes, new: bytes = b"NEW") -> Any:
         return self.run(LIFT, PODS, DUE, *PART, args=(mark, new, "channel", b"m", 3000, b"change"))
 
     def forget(self, due: bytes = b"", done: bytes = b"") -> Any:
-        return self.run(FORGET, PODS, DUE, *PART, args=(b"wNEW", "channel", b"m", 3000, due, done))
+        return self.run(FORGET, PODS, DUE, *PART, args=(b"NEW", "channel", b"m", 3000, due, done))
 
     def tick(self, pod: bytes = b"a", *, late_ms: int = -300, seeds: tuple[Any, ...] = ()) -> Any:
         args = (pod, 1000, 800, f"bff:pod:{pod.decode()}", b"t1", self.now - late_ms, 5000, *seeds)

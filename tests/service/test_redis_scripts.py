@@ -11,6 +11,8 @@ from bff.cache.redis.scripts import LEASE, SCRIPTS
 from tests.redis_server import LOOPBACK, redis_server
 from tests.service.redisscripts import AS_OF, DUE, HOLD, KEYS, NONCE, OLD_MS, PART, VALUE, Server
 
+ONE, OTHER = b"w" + b"1" * 32, b"w" + b"2" * 32  # marks
+
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[redis.Redis]:
@@ -124,16 +126,16 @@ def test_a_lease_under_another_nonce_is_nobodys(server: Server) -> None:
 def test_while_a_part_is_written_everybody_loads_and_nobody_keeps(server: Server) -> None:
     server.take()
     server.fill(b"nA1", server.value())
-    server.mark(b"wA")
+    server.mark(ONE)
     assert server.client.exists(VALUE, HOLD) == 0
-    assert [server.take(b"nX", pod) for pod in (b"a", b"b")] == [[[b"", b"wA", 1]]] * 2
+    assert [server.take(b"nX", pod) for pod in (b"a", b"b")] == [[[b"", ONE, 1]]] * 2
     assert server.fill(b"nA1", server.value()) == 0
     assert 0 < server.client.pttl(NONCE) <= 5000
 
 
 def test_a_mark_is_lifted_by_its_own_writer(server: Server) -> None:
-    server.mark(b"wA")
-    stood, _ = server.lift(b"wA")
+    server.mark(ONE)
+    stood, _ = server.lift(ONE)
     assert (stood, server.client.exists(*PART)) == (1, 0)
     assert server.client.zrange(DUE, 0, -1) == [b"change"]
     due = server.client.zscore(DUE, b"change")
@@ -142,22 +144,22 @@ def test_a_mark_is_lifted_by_its_own_writer(server: Server) -> None:
 
 
 def test_another_writers_mark_is_replaced_by_a_new_one_that_lasts_as_long(server: Server) -> None:
-    server.mark(b"wA")
-    server.mark(b"wB")
-    assert server.get(NONCE) == b"wB"
-    stood, _ = server.lift(b"wA")
-    assert (stood, server.get(NONCE)) == (0, b"wNEW")
+    server.mark(ONE)
+    server.mark(OTHER)
+    assert server.get(NONCE) == OTHER
+    stood, _ = server.lift(ONE)
+    assert (stood, server.get(NONCE)) == (0, OTHER + b"NEW")
     assert 0 < server.client.pttl(NONCE) <= 5000
-    stood, _ = server.lift(b"wB")
-    assert (stood, server.get(NONCE)) == (0, b"wNEW")
+    stood, _ = server.lift(OTHER)  # its own, and yet another: so the pods are told once more
+    assert (stood, server.get(NONCE)) == (0, None)
 
 
 def test_where_the_mark_is_gone_what_was_kept_meanwhile_goes_too(server: Server) -> None:
-    server.mark(b"wA")
+    server.mark(ONE)
     server.client.delete(NONCE)
     server.take()
     assert server.fill(b"nA1", server.value()) == 1
-    stood, _ = server.lift(b"wA")
+    stood, _ = server.lift(ONE)
     assert (stood, server.client.exists(*PART)) == (0, 0)
 
 
@@ -169,7 +171,7 @@ def test_what_has_changed_is_forgotten_and_marks_are_renewed(server: Server) -> 
     assert server.client.zrange(DUE, 0, -1) == [b"change"]
     server.forget(done=b"change")
     assert not server.client.exists(DUE)
-    server.mark(b"wA")
+    server.mark(ONE)
     server.forget()
-    assert server.get(NONCE) == b"wNEW3"
+    assert server.get(NONCE) == ONE + b"NEW3"
     assert server.client.pttl(NONCE) <= 5000

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import structlog
 from redis.asyncio.connection import Connection
 from redis.exceptions import MasterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
@@ -22,6 +23,7 @@ PAGE_SECONDS = 0.05  # what a page waits for Redis at most
 STUCK_SECONDS = 0.5  # after so long without an answer that is due, a connection is given up
 MAX_UNANSWERED = 4096
 
+log = structlog.get_logger(__name__)
 Clock = Callable[[], float]
 Answer = Any
 Done = Callable[[Answer], None]
@@ -142,8 +144,9 @@ class Lane:
         """Close the connection; what is not answered by now is answered with Unanswered."""
         reading = self._reading
         self._close()
-        if reading is not None:
-            await asyncio.gather(reading, *self._writing, return_exceptions=True)
+        for writing in self._writing:
+            writing.cancel()
+        await asyncio.gather(*self._writing, *((reading,) if reading else ()), return_exceptions=True)
 
     async def _prepare(self, connection: Connection) -> None:
         """Have the scripts known to the server, and ask who it is and what its clock says."""
@@ -168,7 +171,7 @@ class Lane:
     async def _write(self, connection: Connection, commands: list[tuple[Any, ...]]) -> None:
         try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-        except (RedisError, OSError, RuntimeError):  # the last: uvloop's word for a transport that is closed
+        except Exception:  # also uvloop's word for a transport that is closed; what was asked is answered in no case
             self._lose(connection)
 
     async def _read(self, connection: Connection) -> None:
@@ -185,7 +188,10 @@ class Lane:
                 if question.soon and question.done is not None:  # answered, and in time
                     self.breaker.in_time()
                 question.answer(answer)
-        except (RedisError, OSError, IndexError):  # the last: an answer that nobody asked for
+        except (RedisError, OSError):
+            self._lose(connection)
+        except Exception as exc:  # an answer that nobody asked for, or whoever asked broke over it
+            log.error("reading from Redis broke", exc_info=exc)
             self._lose(connection)
 
     def _refused(self, connection: Connection, error: ResponseError) -> None:
@@ -229,9 +235,15 @@ class Lane:
             self._reading.cancel()
             self._reading = None
         if connection is not None:
-            task = asyncio.get_running_loop().create_task(connection.disconnect(nowait=True))
-            self._writing.add(task)
-            task.add_done_callback(self._writing.discard)
+            _abort(connection)
         questions, self._questions = self._questions, deque()
         for question in questions:
             question.answer(Unanswered("lost"))
+
+
+def _abort(connection: Connection) -> None:
+    """Close a connection without waiting until what was written has left: it may never do so."""
+    writer = connection._writer  # noqa: SLF001 - redis-py only closes in peace
+    if writer is not None:
+        writer.transport.abort()
+    connection._close()  # type: ignore[no-untyped-call] # noqa: SLF001 - else it would complain of not having been closed

@@ -81,6 +81,11 @@ class Pods:
         """How many pods there are, this one included."""
         return len(self._registry) + 1
 
+    @property
+    def registry_since(self) -> int:
+        """Since when there is the registry that this pod knows, by the server's clock; 0 where it knows none."""
+        return self._registry.since
+
     async def start(self, seconds: float) -> None:
         """Take a place among the pods; wait for it for so long, so that the first pages find Redis."""
         loop = asyncio.get_running_loop()
@@ -179,6 +184,8 @@ class Pods:
                 await self._listen(connection)
             except (RedisError, OSError, TimeoutError) as exc:
                 log.debug("the subscription broke", error=type(exc).__name__)
+            except Exception as exc:  # whatever it is, a pod that does not listen is of no use
+                log.error("listening broke", exc_info=exc)
             finally:
                 self._distrust()
                 with suppress(Exception):

@@ -31,6 +31,11 @@ class Registry:
     def __len__(self) -> int:
         return len(self._pods)
 
+    @property
+    def since(self) -> int:
+        """Since when there is the one that was read last, by the server's clock; 0 where none was."""
+        return 0 if self._of is None else self._of[1]
+
     def read(self, of: tuple[str, int], registry: Sequence[bytes], now_ms: int, now: float) -> None:
         """Take a registry. of: its server and since when it is there. now_ms, now: by its clock and by ours."""
         if self._of is not None and of != self._of:

@@ -99,12 +99,13 @@ return out
 FILL = Script(
     "fill",
     _BOUND
+    + _NOW
     + """
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then return 0 end
 redis.call('DEL', KEYS[3])
 local found = redis.call('MGET', KEYS[1])[1]
 local began = found and string.match(found, '^\\1(%d%d%d%d%d%d%d%d%d%d%d%d%d%d%d)')
-if began and began > string.sub(ARGV[2], 2, 16) then return 0 end
+if began and began > string.sub(ARGV[2], 2, 16) and tonumber(began) < now + 1000 then return 0 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 redis.call('PEXPIRE', KEYS[2], ARGV[4])
 return 1
@@ -161,8 +162,9 @@ return tell(KEYS[1], ARGV[3], ARGV[4])
 """,
 )
 
-# KEYS: pods, due, then value, nonce and lease of a part. ARGV: the mark, a new one, channel, message, in how long it is
-# deleted once more, and how that is noted. Returns whether the mark still stood, and who was told where it did not.
+# KEYS: pods, due, then value, nonce and lease of a part. ARGV: the mark, a text for a new one, channel, message, in how
+# long it is deleted once more, and how that is noted. Returns whether the mark still stood, and who was told where it
+# did not. A mark that is replaced keeps its first 33 characters, by which its writer knows it.
 LIFT = Script(
     "lift",
     _FREE
@@ -176,8 +178,8 @@ if found == ARGV[1] then
   redis.call('DEL', KEYS[4])
   return {1, tell(KEYS[1], '', '')}
 end
-if found and string.sub(found, 1, 1) == 'w' then
-  redis.call('SET', KEYS[4], ARGV[2], 'KEEPTTL')
+if found and string.sub(found, 1, 1) == 'w' and string.sub(found, 1, 33) ~= ARGV[1] then
+  redis.call('SET', KEYS[4], string.sub(found, 1, 33) .. ARGV[2], 'KEEPTTL')
 else
   redis.call('DEL', KEYS[4])
 end
@@ -185,7 +187,7 @@ return {0, tell(KEYS[1], ARGV[3], ARGV[4])}
 """,
 )
 
-# KEYS: pods, due, then value, nonce and lease of each part. ARGV: a new mark for those that are being written, channel,
+# KEYS: pods, due, then value, nonce and lease of each part. ARGV: a text for the marks of those being written, channel,
 # message, in how long it is deleted once more, how that is noted, what was noted before and is done by this. Returns
 # who was told.
 FORGET = Script(
@@ -198,7 +200,7 @@ for i = 3, #KEYS, 3 do
   local found = redis.call('MGET', KEYS[i + 1])[1]
   redis.call('DEL', KEYS[i], KEYS[i + 2])
   if found and string.sub(found, 1, 1) == 'w' then
-    redis.call('SET', KEYS[i + 1], ARGV[1] .. i, 'KEEPTTL')
+    redis.call('SET', KEYS[i + 1], string.sub(found, 1, 33) .. ARGV[1] .. i, 'KEEPTTL')
   else
     redis.call('DEL', KEYS[i + 1])
   end
