@@ -1,7 +1,7 @@
 """Changes, several pods and one Redis: once it is acknowledged, no pod gives out what was there before."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -14,7 +14,6 @@ from tests.service.redispods import (
     ALLOWED,
     LONG,
     Owner,
-    age,
     invalidate,
     kept,
     page,
@@ -28,13 +27,6 @@ from tests.service.redispods import (
 
 NEW = 7.25
 OLD = 9.5
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        age(running)
-        yield running
 
 
 @asynccontextmanager

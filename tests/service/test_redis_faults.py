@@ -1,22 +1,15 @@
 """Faults of Redis: pages go on, the numbers say so, and it is used again by itself once it is well."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
 
 from tests.harness import Bff, until
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer
 from tests.service.proxy import faulty
 from tests.service.redispods import LONG, page, places, pods, states
 from tests.service.redisstage import Stage, pages_go_on, stage
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
 
 ALL_FAILED = ("connect", "timeout", "refused", "lost")
 

@@ -2,23 +2,16 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.harness import until
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer
 from tests.service.redispods import page, places
 from tests.service.redisstage import Stage, stage
 from tests.service.test_redis_faults import has
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[RedisServer]:
-    with redis_server() as server:
-        yield server
-
 
 AS_OF = b"2026-11-21T08:00:00.000Z"
 

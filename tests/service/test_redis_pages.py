@@ -1,25 +1,15 @@
 """Pages of several pods over one Redis: what one has loaded the others find, and one loads for all."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from tests.harness import Bff, until
-from tests.redis_server import RedisServer, redis_server
-from tests.service.redispods import LONG, Owner, age, invalidate, kept, page, places, pods, process, states
+from tests.redis_server import RedisServer
+from tests.service.redispods import LONG, Owner, invalidate, kept, page, places, pods, process, states
 from tests.upstreams import after, always, hang, parts
 
 HITS, MISSES = ["hit"] * 3, ["fwd=miss"] * 3
 SOURCE_SECONDS = 0.15
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        age(running)
-        yield running
 
 
 def asked(pod: Bff) -> list[int]:

@@ -2,25 +2,17 @@
 
 import asyncio
 import signal
-from collections.abc import Iterator
 
 import pytest
 
 from tests.contract.process import Served
 from tests.harness import Bff, request, until
-from tests.redis_server import RedisServer, redis_server
-from tests.service.redispods import ALLOWED, LONG, Owner, age, page, places, pods, prices, process, put
+from tests.redis_server import RedisServer
+from tests.service.redispods import ALLOWED, LONG, Owner, page, places, pods, prices, process, put
 from tests.service.test_redis_changes import is_true
 
 NEW, OLD = 7.25, 9.5
 LEASE_SECONDS = 1.0
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        age(running)
-        yield running
 
 
 async def changed(pod: Bff | Served) -> int:

@@ -2,24 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import pytest
-
 from tests.harness import SOURCES, Bff, bff, request, until
-from tests.redis_server import RedisServer, redis_server
+from tests.redis_server import RedisServer
 from tests.service.proxy import Faulty, faulty
 from tests.service.redispods import ALLOWED, LONG, TOKENS, Owner, age, page, places, pods, prices, put, trusting
 from tests.upstreams import Seen, part, response
-
-
-@pytest.fixture
-def server() -> Iterator[RedisServer]:
-    with redis_server() as running:
-        yield running
 
 
 class Announced(Owner):

@@ -9,7 +9,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, generate_la
 from prometheus_client.parser import text_string_to_metric_families
 
 from bff.cache.entry import Entry
-from bff.metrics import SECONDS, Metrics
+from bff.collectors import SECONDS
+from bff.metrics import Metrics
 from bff.product.parts import SOURCES, Ok
 from bff.resilience.observe import Attempt
 from clients.bulk import Found

@@ -22,12 +22,12 @@ from bff.cache.redis.scripts import SCRIPTS, Script
 PAGE_SECONDS = 0.05  # what a page waits for Redis at most
 STUCK_SECONDS = 0.5  # after so long without an answer that is due, a connection is given up
 MAX_UNANSWERED = 4096
+TURNS = 3  # of the event loop: to poll, to take what came, to hand it out
 
 log = structlog.get_logger(__name__)
 Clock = Callable[[], float]
 Answer = Any
-Done = Callable[[Answer], None]
-"""Takes an answer, or the exception that there is in its place."""
+Done = Callable[[Answer], None]  # takes an answer, or the exception that there is in its place
 
 
 class Unanswered(Exception):
@@ -65,7 +65,7 @@ class Lane:
         self._out: list[tuple[Any, ...]] = []
         self._questions: deque[_Question] = deque()  # sent or about to be, and not answered
         self._due: deque[_Question] = deque()  # those among them that pages wait for
-        self._timer: asyncio.TimerHandle | None = None
+        self._timer: asyncio.Handle | None = None
         self.breaker = Breaker()
         self.run_id = ""
         self.server_ms = (0, 0.0)
@@ -158,12 +158,12 @@ class Lane:
         info: bytes = await connection.read_response()
         lines = dict(line.split(":", 1) for line in info.decode("utf-8", "replace").splitlines() if ":" in line)
         self.run_id = lines.get("run_id", "unknown")[:16]
-        seconds, microseconds = await connection.read_response()
-        self.server_ms = (int(seconds) * 1000 + int(microseconds) // 1000, self._clock())
+        seconds, micros = await connection.read_response()
+        self.server_ms = (int(seconds) * 1000 + int(micros) // 1000, self._clock())
 
     def _flush(self) -> None:
-        out, self._out = self._out, []
-        if self._connection is not None and out:
+        if (out := self._out) and self._connection is not None:
+            self._out = []
             task = asyncio.get_running_loop().create_task(self._write(self._connection, out))
             self._writing.add(task)
             task.add_done_callback(self._writing.discard)
@@ -203,8 +203,11 @@ class Lane:
     def _look_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._look)
 
-    def _look(self) -> None:
+    def _look(self, turns: int = TURNS) -> None:
         """Give up what pages have waited for long enough, and a connection that says nothing any more."""
+        if turns:  # where it was this process that was late, the answer may be there already, and only not yet read
+            self._timer = asyncio.get_running_loop().call_soon(self._look, turns - 1)
+            return
         self._timer = None
         now, due = self._clock(), self._due
         while due and (due[0].done is None or now - due[0].asked >= PAGE_SECONDS):
@@ -226,8 +229,7 @@ class Lane:
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         self.breaker.lost()
-        self._out = []
-        self._due.clear()
+        self._out, self._due = [], deque()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -236,14 +238,13 @@ class Lane:
             self._reading = None
         if connection is not None:
             _abort(connection)
-        questions, self._questions = self._questions, deque()
-        for question in questions:
+        left, self._questions = self._questions, deque()
+        for question in left:
             question.answer(Unanswered("lost"))
 
 
 def _abort(connection: Connection) -> None:
     """Close a connection without waiting until what was written has left: it may never do so."""
-    writer = connection._writer  # noqa: SLF001 - redis-py only closes in peace
-    if writer is not None:
+    if writer := connection._writer:  # noqa: SLF001 - redis-py only closes in peace
         writer.transport.abort()
     connection._close()  # type: ignore[no-untyped-call] # noqa: SLF001 - else it would complain of not having been closed
