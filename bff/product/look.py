@@ -5,7 +5,7 @@ What one pod has loaded the others find in Redis, and of several that miss toget
 Before its source a load asks Redis, in one question a SKU for all that is asked of it in one turn. What is found and
 young enough lands at once. Else Redis gives a nonce, under which what the source answers may be kept: an invalidation
 deletes it, and the mark of a write stands in its place. And it says which pod is to load; the others ask again every
-few milliseconds, until the value is there or that pod is gone, but only for half of their time.
+few milliseconds, until the value is there or that pod is gone, but only for three quarters of their time.
 
 Who may join a load that is under way:
 * while it is not sent anywhere, everybody;
@@ -29,7 +29,7 @@ from bff.resilience.alarms import Alarm
 from clients.source import Caller
 
 POLL_SECONDS = (0.005, 0.01, 0.02)  # between questions after what another pod loads; the last one again and again
-FOLLOW_SHARE = 0.5  # of a call's time: for so long a pod waits for another one's load at most
+FOLLOW_SHARE = 0.75  # of a call's time: for so long a pod waits for another one's load at most
 GATHER_SECONDS = 0.005  # for who comes right after, where nobody may join a call once it was sent
 HOLD_SECONDS = 0.08  # between renewals of the lease of who loads, which is three times as long
 

@@ -9,7 +9,7 @@ from tests.service.redispods import LONG, Owner, invalidate, kept, page, places,
 from tests.upstreams import after, always, hang, parts
 
 HITS, MISSES = ["hit"] * 3, ["fwd=miss"] * 3
-SOURCE_SECONDS = 0.4  # so that all of them come before the first is answered, on a slow machine too
+SOURCE_SECONDS = 0.3  # so that all of them come before the first is answered, on a slow machine too
 
 
 def asked(pod: Bff) -> list[int]:
