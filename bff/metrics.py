@@ -4,20 +4,23 @@ Counts on the way of a request are plain numbers in dictionaries, which a collec
 counter of prometheus-client costs a microsecond each time, and a page counts fifteen things.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry, disable_created_metrics, generate_latest
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
-from bff.collectors import Counts, Guarded, Lag, Redis, Sources, Timings
+from bff.collectors import Counts, Gauge, Timings
 from bff.product.parts import SOURCES, Ok, Parts, SourceName
 from bff.resilience.errors import AttemptTimeout, DeadlineExceeded
 from bff.resilience.observe import Attempt
 from clients.bulk import Found
 from clients.errors import Garbled, Rejected, Unavailable
 
+_BY_SOURCE = ("source",)
+CIRCUIT_STATES = {"closed": 0, "half_open": 1, "open": 2}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -27,6 +30,18 @@ _OUTCOMES: tuple[tuple[type[BaseException] | tuple[type[BaseException], ...], st
     (Rejected, "rejected"),
     (Garbled, "garbled"),
 )
+
+
+class Guarded(Protocol):
+    """What a source's gauges are read from."""
+
+    @property
+    def state(self) -> str:
+        """The circuit's state."""
+
+    @property
+    def in_flight(self) -> int:
+        """The calls that hold a slot."""
 
 
 class Metrics:
@@ -49,7 +64,9 @@ class Metrics:
         self._views = Counts("bff_view_events_total", "Views of product pages.", ("outcome",))
         self._view_files = Counts("bff_view_files_removed_total", "View files removed to keep within the bound.", ())
         self._redis_failures = Counts("bff_redis_failures_total", "Failures of Redis; pages go on.", ("kind",))
-        self._lag = Lag()
+        self._lag_seconds = 0.0
+        lag_text = "The longest that a turn of the event loop was late, lately."
+        lag = Gauge("bff_event_loop_lag_seconds", lag_text, (), lambda: {(): self._lag_seconds})
         self._hot_pages = self._ok_pages = self._misses = 0
         for outcome in ("written", "dropped", "failed"):
             self._views.add((outcome,), 0)
@@ -57,7 +74,7 @@ class Metrics:
             self._strangers.add((source,), 0)
         self._view_files.add((), 0)
         counts = (self._requests, self._parts, self._attempts, self._strangers, self._lookups, self._redis_failures)
-        others = (self._request_seconds, self._attempt_seconds, self._views, self._view_files, self._lag)
+        others = (self._request_seconds, self._attempt_seconds, self._views, self._view_files, lag)
         for own in (*counts, *others):
             registry.register(own)
 
@@ -120,17 +137,24 @@ class Metrics:
 
     def loop_lag(self, seconds: float) -> None:
         """Show the event loop's lag."""
-        self._lag.seconds = seconds
+        self._lag_seconds = seconds
 
-    def watch(self, sources: dict[SourceName, Guarded]) -> None:
+    def watch(self, sources: Mapping[SourceName, Guarded]) -> None:
         """Read the gauges of the sources at each scrape."""
-        self.registry.register(Sources(sources))
+        states = "0 closed, 1 half open, 2 open."
+        for gauge in (
+            Gauge("bff_circuit_state", states, _BY_SOURCE, lambda: _each(sources, _circuit_state)),
+            Gauge("bff_in_flight", "Calls that hold a slot.", _BY_SOURCE, lambda: _each(sources, _in_flight)),
+        ):
+            self.registry.register(gauge)
 
     def watch_redis(self, usable: Callable[[], bool], trusted: Callable[[], bool]) -> None:
         """Read at each scrape whether Redis is asked, and whether this pod is sure to hear of every change."""
         for kind in ("connect", "timeout", "refused", "lost"):
             self._redis_failures.add((kind,), 0)
-        self.registry.register(Redis(usable, trusted))
+        text = "1 while this pod is sure to hear of every change, and serves from memory."
+        self.registry.register(Gauge("bff_redis_usable", "1 while pages ask Redis.", (), lambda: {(): usable()}))
+        self.registry.register(Gauge("bff_redis_trusted", text, (), lambda: {(): trusted()}))
 
     def exposition(self) -> bytes:
         """Return all metrics as Prometheus text."""
@@ -153,3 +177,15 @@ def _outcome(attempt: Attempt) -> str:
         if isinstance(attempt.error, kinds):
             return outcome
     return "unavailable" if isinstance(attempt.error, Exception) else "cancelled"
+
+
+def _each(sources: Mapping[SourceName, Guarded], value: Callable[[Guarded], float]) -> Mapping[tuple[str, ...], float]:
+    return {(name,): value(source) for name, source in sources.items()}
+
+
+def _circuit_state(source: Guarded) -> float:
+    return CIRCUIT_STATES[source.state]
+
+
+def _in_flight(source: Guarded) -> float:
+    return source.in_flight
