@@ -115,6 +115,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 NOTICE_RESPONSES: dict[int | str, dict[str, Any]] = {
     204: {"description": "It is forgotten: who asks from now on is not given what was there before"},
     **REFUSALS,
+    503: _problem("Not every pod could be told, or tokens cannot be checked; see Retry-After"),
 }
 
 PARTS: dict[str, type[BaseModel]] = {"info": Info, "price": Price, "stock": Stock}

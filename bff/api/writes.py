@@ -14,7 +14,7 @@ from bff.api.schema import PARTS, WRITE_RESPONSES, part_body
 from bff.api.sku import SkuInPath
 from bff.auth.bearer import Authenticator
 from bff.product.parts import SOURCES, SourceName
-from bff.product.writing import Declined, Outcome, Stored, Unanswered, Unwritten, Write, Writing
+from bff.product.writing import Declined, Failed, Outcome, Stored, Unanswered, Write, Writing
 from clients.errors import Wrong
 from clients.given import Given, read_given
 
@@ -75,8 +75,10 @@ def _answer(request: Request, outcome: Outcome) -> Response:
     if isinstance(outcome, Unanswered):
         detail = "It was sent, and its owner has not answered: it may be stored or not. Repeat it."
         return problem(request.scope, "source-timeout", detail)
-    if not isinstance(outcome, Unwritten):
-        return problem(request.scope, "source-failed", "Its owner did not say whether it is stored.")
+    if isinstance(outcome, Failed):
+        open_detail = "Its owner failed, and did not say whether it is stored: repeat it."
+        detail = open_detail if outcome.open else "Its owner refused it in a way that was not agreed."
+        return problem(request.scope, "source-failed", detail)
     if outcome.why == "untold":
         return problem(request.scope, "overloaded", "Nothing was written: not every pod could be told.")
     return problem(request.scope, "source-unavailable", "Nothing was written: its owner could not be asked.")

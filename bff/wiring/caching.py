@@ -94,6 +94,8 @@ class Caching:
             log.info("no Redis: what is written or changes is forgotten in this process, and in no other")
         else:
             await self.redis.pods.start(START_SECONDS)
+            if not self.redis.tier.usable:
+                log.warning("Redis cannot be used yet: see bff check")
 
     async def aclose(self) -> None:
         """Leave the pods."""

@@ -129,6 +129,13 @@ async def test_redis_that_is_well_is_reported_with_a_warning_where_replicas_are_
         assert not (await found(server.url))[0]
 
 
+@pytest.mark.parametrize("rules", [RULES.replace("~bff:*", "~other:*"), RULES.replace("&bff:*", "resetchannels")])
+async def test_who_may_not_do_what_pods_do_is_told_so(server: RedisServer, rules: str) -> None:
+    server.command("ACL", "SETUSER", "pod", "on", ">secret", *rules.split())
+    well, _ = await found(f"redis://pod:secret@{LOOPBACK}:{server.port}")
+    assert not well
+
+
 @pytest.fixture(scope="module")
 def secured(certificate: Path) -> Iterator[int]:
     """Run Redis behind TLS alone, and return its port."""

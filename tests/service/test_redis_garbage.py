@@ -106,6 +106,22 @@ async def test_garbage_in_the_registry_does_not_keep_pods_from_using_it(running:
             running.client().hdel(registry, *fields)
 
 
+@pytest.mark.parametrize("key", ["pods", "due"])
+@pytest.mark.parametrize("kind", ["SET", "RPUSH", "SADD"])
+async def test_what_is_of_another_type_in_the_place_of_a_registry_is_dropped(
+    running: RedisServer, key: str, kind: str
+) -> None:
+    async with stage(running) as staged:
+        (registry,) = places(running, "*:pods")
+        name = registry.replace(":pods", f":{key}")
+        with running.client().pipeline() as both:
+            both.delete(name)
+            both.execute_command(kind, name, "garbage")  # type: ignore[no-untyped-call]
+            both.execute()
+        await until(staged.well)
+        assert (await staged.first.admin("/cache/invalidate", "POST", {"sku_ids": ["1"]})).status == 204
+
+
 async def test_garbage_that_is_due_is_dropped(running: RedisServer) -> None:
     async with stage(running) as staged:
         (registry,) = places(running, "*:pods")

@@ -6,7 +6,7 @@ where the hosts are those of the sentinels, which are asked with the same name, 
 """
 
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio.client import Redis
 from redis.asyncio.connection import Connection, ConnectionPool, parse_url
@@ -17,6 +17,7 @@ from redis.backoff import NoBackoff
 CONNECT_SECONDS = 1.0
 SENTINEL_PORT = 26379
 _SENTINEL = "+sentinel"
+_NO_URL = "must be a URL with a valid host and port; percent-encode what a password has of / ? # @"
 
 
 class Address:
@@ -24,6 +25,7 @@ class Address:
 
     def __init__(self, url: str) -> None:
         self._sentinels: list[Redis] = []
+        _look_at(url)
         try:
             self._pool = self._sentinel_pool(url) if urlsplit(url).scheme.endswith(_SENTINEL) else _pool(url)
             self.connection()
@@ -61,6 +63,21 @@ class Address:
         self._sentinels = sentinel.sentinels
         pool: ConnectionPool = sentinel.master_for(service).connection_pool
         return pool
+
+
+def _look_at(url: str) -> None:
+    """Refuse what Python's own words would be said of: they quote the value, and with it a password."""
+    try:
+        parts = urlsplit(url)
+        port = 1 if parts.scheme.endswith(_SENTINEL) else parts.port
+    except ValueError:
+        raise ValueError(_NO_URL) from None
+    if port == 0 or "#" in url:
+        raise ValueError(_NO_URL)
+    if "," in parts.netloc and not parts.scheme.endswith(_SENTINEL):
+        raise ValueError("must have one host; several are sentinels: redis+sentinel://")
+    if "db" in parse_qs(parts.query):
+        raise ValueError("must have its database in the path")
 
 
 def _pool(url: str) -> ConnectionPool:

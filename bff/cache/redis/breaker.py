@@ -1,7 +1,11 @@
 """The breaker round Redis: a few late answers in a row open it; ticks, and never pages, find out that it may close."""
 
+import structlog
+
 MAX_LATE = 3
 WELL = 2
+
+log = structlog.get_logger(__name__)
 
 
 class Breaker:
@@ -22,7 +26,7 @@ class Breaker:
 
     def lost(self) -> None:
         """Note that there is no connection any more."""
-        self.closed = False
+        self._open("there is no connection")
 
     def in_time(self) -> None:
         """Note that a page was answered in time."""
@@ -33,11 +37,17 @@ class Breaker:
         self._well = 0
         self._late += 1
         if self._late >= MAX_LATE:
-            self.closed = False
+            self._open("it answers too late, or with errors")
 
     def ticked(self) -> None:
         """Note that a tick was answered in time."""
         self._late = 0
         self._well += 1
-        if self._well >= WELL:
+        if self._well >= WELL and not self.closed:
             self.closed = True
+            log.info("Redis is used")
+
+    def _open(self, why: str) -> None:
+        if self.closed:
+            log.warning("Redis is not used: pages come from their sources, and nothing can be written", why=why)
+        self.closed = False

@@ -1,8 +1,7 @@
 """One connection to Redis, over which many questions are under way at once.
 
 What is asked in one turn of the event loop leaves together, and answers come back in the order of the questions. So a
-page costs no connection, no task and at most one round trip. A pool gives each question a connection of its own, and
-costs more than all else that a look-up does.
+page costs no connection, no task and at most one round trip.
 """
 
 import asyncio
@@ -182,7 +181,8 @@ class Lane:
                         disable_decoding=True, timeout=float("inf"), disconnect_on_error=False
                     )
                 except ResponseError as exc:
-                    self._refused(connection, exc)
+                    if not self._refused(connection, exc):
+                        return
                     continue
                 question = self._questions.popleft()
                 if question.soon and question.done is not None:  # answered, and in time
@@ -194,11 +194,13 @@ class Lane:
             log.error("reading from Redis broke", exc_info=exc)
             self._lose(connection)
 
-    def _refused(self, connection: Connection, error: ResponseError) -> None:
+    def _refused(self, connection: Connection, error: ResponseError) -> bool:
+        """Hand out an error; return whether the connection is still of use."""
         self._failed("refused")
         self._questions.popleft().answer(error)
         if isinstance(error, (NoScriptError, ReadOnlyError, MasterDownError)):
             self._lose(connection)  # a new connection finds what this one lacks
+        return self._connection is connection
 
     def _look_in(self, seconds: float) -> None:
         self._timer = asyncio.get_running_loop().call_later(seconds, self._look)

@@ -25,8 +25,17 @@ _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 """
-_TELL = """
+_OF_TYPE = """
+local function of_type(key, wanted)
+  local found = redis.call('TYPE', key).ok
+  if found ~= wanted and found ~= 'none' then redis.call('DEL', key) end
+end
+"""
+_TELL = (
+    _OF_TYPE
+    + """
 local function tell(pods, channel, message)
+  of_type(pods, 'hash')
   local since = redis.call('HGET', pods, 'since')
   if not since then
     since = now
@@ -50,6 +59,7 @@ local function tell(pods, channel, message)
   return told
 end
 """
+)
 
 # KEYS: value, nonce and lease of each part. ARGV: a new nonce, its ttl, the pod, the ttl of a lease; then for each part
 # how old a value and a remembered 404 may be that is asked for. Returns the time, then for each part what was found,
@@ -130,8 +140,11 @@ TICK = Script(
     "tick",
     _FREE
     + _NOW
+    + _OF_TYPE
     + """
 if now > tonumber(ARGV[6]) then return {now, 0, {}, {}} end
+of_type(KEYS[1], 'hash')
+of_type(KEYS[2], 'zset')
 redis.call('HSETNX', KEYS[1], 'since', now)
 redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f:%.0f', now + ARGV[2], ARGV[3]))
 for i = 8, #ARGV, 3 do
@@ -172,6 +185,7 @@ LIFT = Script(
     + _TELL
     + """
 local found = redis.call('MGET', KEYS[4])[1]
+of_type(KEYS[2], 'zset')
 redis.call('DEL', KEYS[3], KEYS[5])
 redis.call('ZADD', KEYS[2], now + ARGV[5], ARGV[6])
 if found == ARGV[1] then
@@ -196,6 +210,7 @@ FORGET = Script(
     + _NOW
     + _TELL
     + """
+of_type(KEYS[2], 'zset')
 for i = 3, #KEYS, 3 do
   local found = redis.call('MGET', KEYS[i + 1])[1]
   redis.call('DEL', KEYS[i], KEYS[i + 2])
