@@ -1,4 +1,4 @@
-"""The command line: serve, demo, check, cache. Exit 2 for settings that are refused, 1 for a port that is taken."""
+"""The command line. Exit 2 for settings that are refused, 1 for a port that is taken."""
 
 import json
 import os
@@ -17,11 +17,11 @@ from bff import logs, remote
 from bff.auth.caller import SCOPES
 from bff.demo import screen
 from bff.demo.catalog import Catalog, CatalogError
-from bff.demo.launch import SourcesFailed, sample_sources
+from bff.demo.launch import SourcesFailed, environment, sample_sources
 from bff.demo.sources import DELAYS_MS, FIRST_PORT
 from bff.environment import SettingsRefused, load
 from bff.listener import PortTaken
-from bff.serve import serve
+from bff.serve import serve, work
 from bff.settings import Settings
 
 _AUTH = "BFF_AUTH__"
@@ -51,6 +51,18 @@ def serve_command(
     settings = _settings(_overridden(os.environ, host, port, admin_host, admin_port))
     try:
         uvloop.run(serve(settings, _announce))
+    except PortTaken as exc:
+        _end(1, str(exc))
+
+
+@app.command("worker")
+def worker_command(admin_host: AdminHost = None, admin_port: AdminPort = None) -> None:
+    """Do durable work alone, configured by the environment; only the admin listener is opened."""
+    settings = _settings(_overridden(os.environ, None, None, admin_host, admin_port))
+    if not settings.authenticates:
+        _end(2, "BFF_AUTH__TOKENS: is needed, or JWTs are: where nobody may write there is no durable work")
+    try:
+        uvloop.run(work(settings, lambda admin: print(f"admin {admin}", flush=True)))
     except PortTaken as exc:
         _end(1, str(exc))
 
@@ -128,7 +140,7 @@ def main() -> None:
 
 async def _demo(environ: Mapping[str, str], port: int, catalog: Path | None, delays: tuple[int, int, int]) -> None:
     async with sample_sources(port, catalog, delays) as urls:
-        templates = {f"BFF_{name.upper()}__URL": f"{url}/{name}/{{sku}}" for name, url in urls.items()}
+        templates = environment(urls)
         token = None
         if not any(name.startswith(_AUTH) for name in environ):
             token = secrets.token_urlsafe(24)

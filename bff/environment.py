@@ -93,6 +93,7 @@ def _impossible(settings: Settings) -> Iterator[tuple[str, str]]:
     if settings.port == settings.admin_port != 0 and settings.host == settings.admin_host:
         yield "BFF_ADMIN_PORT", "must differ from BFF_PORT"
     yield from _impossible_auth(settings.auth)
+    yield from _impossible_work(settings)
     for name in ("info", "price", "stock"):
         for field, problem in _impossible_source(name, getattr(settings, name), settings.deadline_seconds):
             yield f"{PREFIX}{name.upper()}{NESTING}{field}", problem
@@ -104,6 +105,17 @@ def _impossible_auth(auth: AuthSettings) -> Iterator[tuple[str, str]]:
     if len(missing) < len(jwts):
         for field in missing:
             yield f"{PREFIX}AUTH{NESTING}{field}", "is needed for JWTs: JWKS_URL, ISSUER and AUDIENCE belong together"
+
+
+def _impossible_work(settings: Settings) -> Iterator[tuple[str, str]]:
+    if settings.database_url is not None and settings.executor_id is None:
+        yield "BFF_EXECUTOR_ID", "is needed with Postgres: a name that no other process has at the same time"
+    if settings.database_url is None and settings.worker.embedded is False:
+        yield "BFF_WORKER__EMBEDDED", "must not be false with SQLite, whose file is one process' own"
+    urls = {"DEDUCT_URL": settings.stock.deduct_url, "RELEASE_URL": settings.stock.release_url}
+    unset = [field for field, url in urls.items() if url is None]
+    if len(unset) == 1:
+        yield f"{PREFIX}STOCK{NESTING}{unset[0]}", "is needed: DEDUCT_URL and RELEASE_URL belong together"
 
 
 def _impossible_source(name: str, source: SourceSettings, deadline: float) -> Iterator[tuple[str, str]]:

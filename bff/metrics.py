@@ -13,6 +13,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from bff.collectors import Counts, Gauge, Timings
+from bff.durable.journal import CHANGE_ENDS
 from bff.product.parts import SOURCES, Ok, Parts, SourceName
 from bff.resilience.errors import AttemptTimeout, DeadlineExceeded
 from bff.resilience.observe import Attempt
@@ -44,6 +45,30 @@ class Guarded(Protocol):
         """The calls that hold a slot."""
 
 
+class Backlog(Protocol):
+    """What the gauges of durable work are read from."""
+
+    @property
+    def pending(self) -> int:
+        """Changes that have not begun."""
+
+    @property
+    def running(self) -> int:
+        """Changes that have."""
+
+    @property
+    def queued(self) -> int:
+        """Reservations."""
+
+    @property
+    def oldest_change_seconds(self) -> float:
+        """Of those that have not begun."""
+
+    @property
+    def oldest_reservation_seconds(self) -> float:
+        """Of those that are queued."""
+
+
 class Metrics:
     """The process's metrics, in a registry of their own."""
 
@@ -64,6 +89,9 @@ class Metrics:
         self._views = Counts("bff_view_events_total", "Views of product pages.", ("outcome",))
         self._view_files = Counts("bff_view_files_removed_total", "View files removed to keep within the bound.", ())
         self._redis_failures = Counts("bff_redis_failures_total", "Failures of Redis; pages go on.", ("kind",))
+        self._changes = Counts("bff_changes_total", "Changes that ended.", ("state",))
+        self._reservations = Counts("bff_reservations_total", "Reservations that ended.", ("state", "reason"))
+        self._reconciled = Counts("bff_durable_reconciled_total", "Work taken over that nobody did.", ("kind",))
         self._lag_seconds = 0.0
         lag_text = "The longest that a turn of the event loop was late, lately."
         lag = Gauge("bff_event_loop_lag_seconds", lag_text, (), lambda: {(): self._lag_seconds})
@@ -156,6 +184,36 @@ class Metrics:
         self.registry.register(Gauge("bff_redis_usable", "1 while pages ask Redis.", (), lambda: {(): usable()}))
         self.registry.register(Gauge("bff_redis_trusted", text, (), lambda: {(): trusted()}))
 
+    def change_ended(self, state: str) -> None:
+        """Count a change that came to its end."""
+        self._changes.add((state,), 1)
+
+    def reservations_ended(self, ended: Mapping[tuple[str, str], int]) -> None:
+        """Count reservations that came to their end, by state and reason."""
+        for (state, reason), count in ended.items():
+            self._reservations.add((state, reason or "none"), count)
+
+    def reconciled(self, kind: str, count: int) -> None:
+        """Count work that nobody did any more: `change` or `batch`."""
+        self._reconciled.add((kind,), count)
+
+    def watch_durable(self, census: Callable[[], Backlog], usable: Callable[[], bool]) -> None:
+        """Read at each scrape how much durable work there is; what has ended is counted where it is done."""
+        for counts, labels in (
+            *((self._changes, (state,)) for state in CHANGE_ENDS),
+            *((self._reconciled, (each,)) for each in ("change", "batch")),
+        ):
+            counts.add(labels, 0)
+        for own in (
+            self._changes,
+            self._reservations,
+            self._reconciled,
+            Gauge("bff_durable_queue", "Work accepted that has not ended.", ("kind",), lambda: _depths(census())),
+            Gauge("bff_durable_oldest_seconds", "The age of what waits longest.", ("kind",), lambda: _ages(census())),
+            Gauge("bff_durable_usable", "1 while the database can be had.", (), lambda: {(): usable()}),
+        ):
+            self.registry.register(own)
+
     def exposition(self) -> bytes:
         """Return all metrics as Prometheus text."""
         counted = (
@@ -168,6 +226,14 @@ class Metrics:
             for name in SOURCES if count else ():
                 counts.add((name, *labels), count)
         return generate_latest(self.registry)
+
+
+def _depths(backlog: Backlog) -> Mapping[tuple[str, ...], float]:
+    return {("change",): backlog.pending + backlog.running, ("reservation",): backlog.queued}
+
+
+def _ages(backlog: Backlog) -> Mapping[tuple[str, ...], float]:
+    return {("change",): backlog.oldest_change_seconds, ("reservation",): backlog.oldest_reservation_seconds}
 
 
 def _outcome(attempt: Attempt) -> str:

@@ -38,8 +38,9 @@ async def running(settings: Settings, *, docs: bool = False, front: bool = True)
     with contextlib.ExitStack() as sockets:
         public = sockets.enter_context(bind(settings.host, settings.port, "BFF_PORT"))
         admin = sockets.enter_context(bind(settings.admin_host, settings.admin_port, "BFF_ADMIN_PORT"))
-        service = build(settings, docs=docs, front=front)
+        service = build(settings, works=settings.embedded, docs=docs, front=front)
         await service.caching.start()
+        service.durable.start()
         loop = asyncio.get_running_loop()
         lag = loop.create_task(service.watch_loop_lag())
         shipping = loop.create_task(service.shipper.run())
@@ -50,14 +51,48 @@ async def running(settings: Settings, *, docs: bool = False, front: bool = True)
                     try:
                         yield Running(service, url(public), url(admin))
                     finally:
-                        service.readiness.ready = False
-                        log.info("draining")
+                        service.drain()
             finally:
                 service.shipper.stop()
-                await shipping
+                try:
+                    await shipping
+                finally:  # a loop that ends early cancels all its tasks at once, this one too
+                    lag.cancel()
+                    await service.aclose()
+    log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def working(settings: Settings) -> AsyncIterator[str]:
+    """Do durable work while the body runs, which is given the URL of the admin listener, the only one.
+
+    Raises PortTaken.
+    """
+    with bind(settings.admin_host, settings.admin_port, "BFF_ADMIN_PORT") as admin:
+        service = build(settings, works=True)
+        await service.caching.start()
+        service.durable.start()
+        lag = asyncio.get_running_loop().create_task(service.watch_loop_lag())
+        async with Listener(service.admin, admin, ADMIN_GRACE_SECONDS).listening():
+            try:
+                service.readiness.ready = True
+                try:
+                    yield url(admin)
+                finally:
+                    service.drain()
+            finally:
                 lag.cancel()
                 await service.aclose()
     log.info("stopped")
+
+
+async def work(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Do durable work until SIGTERM or SIGINT. announce: told the admin URL once it listens."""
+    stop = _stop_on_signals()
+    async with working(settings) as admin_url:
+        _spare_the_collector()
+        announce(admin_url)
+        await stop.wait()
 
 
 async def serve(settings: Settings, announce: Callable[[str, str], None], *, docs: bool = False) -> None:

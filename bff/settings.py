@@ -10,6 +10,8 @@ from bff.values import (
     Amounts,
     BulkBody,
     Count,
+    DatabaseUrl,
+    ExecutorId,
     FieldMap,
     File,
     Flag,
@@ -110,12 +112,14 @@ class PriceSettings(SourceSettings):
 
 
 class StockSettings(SourceSettings):
-    """The stock service."""
+    """The stock service. deduct_url and release_url are set together or not at all."""
 
     fresh_seconds: SecondsOrZero = 2
     revalidate_seconds: SecondsOrZero = 0
     stale_seconds: SecondsOrZero = 5
     not_found_seconds: SecondsOrZero = 1
+    deduct_url: Url | None = None
+    release_url: Url | None = None
 
 
 class CacheSettings(Section):
@@ -144,6 +148,33 @@ class InvalidationSettings(Section):
     """When what changed is deleted once more."""
 
     second_delete_seconds: SecondsOrZero = 3
+
+
+class WorkerSettings(Section):
+    """Who does durable work. embedded: whether `serve` does; with SQLite where unset, and not with Postgres."""
+
+    embedded: Flag | None = None
+
+
+class ChangesSettings(Section):
+    """How long a change is tried: each part so many times, and each undoing for so long."""
+
+    attempts: Annotated[Count, Field(le=10)] = 5
+    undo_seconds: Seconds = 60
+
+
+class ReservationsSettings(Section):
+    """How many may be queued, how long each may, and how many a second are sent; as many as come where unset."""
+
+    max_queued: Count = 100_000
+    max_age_seconds: Seconds = 300
+    rate: Seconds | None = None
+
+
+class RetentionSettings(Section):
+    """How long what has ended is kept; never shorter than its idempotency key."""
+
+    seconds: Seconds = 604_800
 
 
 class AuthSettings(Section):
@@ -178,6 +209,12 @@ class Settings(BaseSettings):
     data_dir: Path = Path("var")
     cache: CacheSettings = CacheSettings()
     redis_url: RedisUrl | None = Field(default=None, repr=False)
+    database_url: DatabaseUrl | None = Field(default=None, repr=False)
+    executor_id: ExecutorId | None = None
+    worker: WorkerSettings = WorkerSettings()
+    changes: ChangesSettings = ChangesSettings()
+    reservations: ReservationsSettings = ReservationsSettings()
+    retention: RetentionSettings = RetentionSettings()
     invalidation: InvalidationSettings = InvalidationSettings()
     view_log: ViewLogSettings = ViewLogSettings()
     log: LogSettings = LogSettings()
@@ -195,6 +232,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take values only from `bff.environment.load`, which has looked at their names first."""
         return (init_settings,)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether `serve` does durable work itself."""
+        return self.database_url is None if self.worker.embedded is None else self.worker.embedded
+
+    @property
+    def authenticates(self) -> bool:
+        """Whether anybody may write, so that there is durable work at all."""
+        return bool(self.auth.tokens) or self.auth.jwks_url is not None
 
     def attempt_seconds(self, source: SourceSettings) -> float:
         """Return how long one attempt at a source may take."""

@@ -203,6 +203,25 @@ def _redis_url(text: str) -> str:
     return text
 
 
+def _database_url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise ValueError("must be a URL of printable ASCII characters")
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("postgresql", "postgres") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise ValueError("must be a postgresql:// URL with a host") from None
+    return text
+
+
+def _executor_id(text: str) -> str:
+    if not _CALLER.fullmatch(text):
+        raise ValueError("must be 1 to 64 letters, digits, dots, _ or -")
+    return text
+
+
 def _file(path: Path) -> Path:
     try:
         found = path.is_file()
@@ -231,5 +250,7 @@ Amounts = Annotated[str, AfterValidator(_amounts)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda text: _origins(_json(text)))]
 Tokens = Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_tokens)]
 Url = Annotated[str, AfterValidator(_url)]
+DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+ExecutorId = Annotated[str, AfterValidator(_executor_id)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]
 File = Annotated[Path, AfterValidator(_file)]

@@ -1,11 +1,12 @@
 """The one module that knows httpx: its request and response types over our own transport.
 
 Why not a ready-made transport: docs/architecture.md, "The transport". Redirects, cookies, proxies and environment
-variables do not exist here. Foreign exceptions are translated once, in `send` and, for writes, in `put`.
+variables do not exist here. Foreign exceptions are translated once, in `send` and, for changes, in `put` and `post`.
 """
 
 import asyncio
 import email.utils
+import functools
 import itertools
 import re
 import ssl
@@ -154,7 +155,8 @@ async def send(
         raise Garbled(str(exc)) from exc
 
 
-async def put(
+async def _once(
+    method: str,
     transport: httpx.AsyncBaseTransport,
     target: Target,
     value: bytes,
@@ -164,13 +166,13 @@ async def put(
     max_bytes: int,
     seconds: float,
 ) -> httpx.Response:
-    """Write what a target has of a value, once and over a new connection, within the seconds given.
+    """Have something done by a target, once and over a new connection, within the seconds given.
 
-    Raises NotSent where no byte of it was written, Unknown where no answer came, none in time, or none that is HTTP.
+    Raises NotSent where no byte was written, Unknown where no answer came, none in time, or none that is HTTP.
     """
     sent: list[bool] = []
     request = httpx.Request(
-        "PUT",
+        method,
         target.origin,
         headers=[(b"Host", target.host), *headers, (b"Content-Length", b"%d" % len(content))],
         stream=httpx.ByteStream(content),
@@ -181,6 +183,10 @@ async def put(
             return await transport.handle_async_request(request)
     except (httpx.RequestError, TimeoutError) as exc:
         raise (Unknown if sent else NotSent)(str(exc) or "timeout") from exc
+
+
+put = functools.partial(_once, "PUT")
+post = functools.partial(_once, "POST")
 
 
 def body_of(response: httpx.Response, not_found: frozenset[int]) -> bytes | None:

@@ -1,5 +1,6 @@
 """Reads of parts from their service, one by one or many at once: URL, headers, answer, in this order."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -7,6 +8,7 @@ import msgspec
 
 from clients.bulk import Found, Read, read_bulk
 from clients.errors import Garbled
+from clients.given import Given
 from clients.http import AnyTransport, Header, Response, Target, body_of, send
 from clients.shape import Pointer, Shape
 
@@ -17,6 +19,7 @@ NO_BOUND = 2**31
 _DEFAULTS = ((b"Accept", b"application/json"), (b"Accept-Encoding", b"gzip"), (b"User-Agent", b"product-bff"))
 _PLACEHOLDER = f'"{SKUS}"'.encode()
 _encode = msgspec.json.Encoder().encode
+_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 class Caller(msgspec.Struct, frozen=True):
@@ -81,6 +84,14 @@ class Contract:
     bulk: Bulk | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What a source holds of a product: the part as it may be written back, and its entity tag, None without one."""
+
+    part: Given
+    etag: str | None
+
+
 @dataclass(slots=True)
 class Headers:
     """The headers of calls to one source, made anew as far as they are not the same for every call."""
@@ -133,6 +144,21 @@ class Source:
         """
         body = body_of(await self._get(sku, caller, seconds), self._contract.not_found)
         return None if body is None else part_of(self._contract, body, sku)
+
+    async def held(self, sku: str, caller: Caller, seconds: float) -> Held | None:
+        """Read a product's part singly, so that it can be written back; None where the SKU is unknown.
+
+        seconds: for the whole of it. Raises UpstreamError or TimeoutError.
+        """
+        async with asyncio.timeout(seconds):
+            response = await self._get(sku, caller, seconds)
+        body = body_of(response, self._contract.not_found)
+        shown = None if body is None else part_of(self._contract, body, sku)
+        if body is None or shown is None:
+            return None
+        sent = _object(self._contract.shape.standard(body, sku) or b"{}")
+        kept = {name: value for name, value in _object(shown).items() if name in sent}
+        return Held(Given(_encode(kept), shown), response.headers.get("etag"))
 
     async def fetch_all(self, skus: tuple[str, ...], caller: Caller, seconds: float) -> Found:
         """Read the parts of several products in one call; as `fetch`."""

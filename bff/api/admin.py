@@ -45,6 +45,7 @@ class Admin:
     metrics: Metrics
     upstreams: dict[SourceName, Upstream]
     cache_figures: Callable[[], dict[str, dict[str, int]]]
+    durable_figures: Callable[[], dict[str, Any]]
     fence: Fence
 
 
@@ -72,6 +73,10 @@ def admin_app(admin: Admin, edge: Callable[[ASGIApp], ASGIApp]) -> ASGIApp:
     @app.get("/cache")
     async def cache() -> dict[str, dict[str, int]]:
         return admin.cache_figures()
+
+    @app.get("/durable")
+    async def durable() -> dict[str, Any]:
+        return admin.durable_figures()
 
     @app.post("/cache/invalidate", status_code=204)
     async def invalidate(request: Request) -> Response:

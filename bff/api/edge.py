@@ -13,6 +13,7 @@ from bff.exchange import Answer
 from bff.resilience.stack import Clock
 
 SLOW_SECONDS = 0.5
+_HEAD = "bff.head"
 
 log = structlog.get_logger("bff.access")
 Observer = Callable[[str, str, int, float], None]
@@ -109,6 +110,11 @@ async def send_answer(send: Send, answer: Answer) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
+def is_head(scope: Scope) -> bool:
+    """Return whether what looks like a GET is a HEAD: for those whose bodies have no end of their own."""
+    return _HEAD in scope
+
+
 class HeadAsGet:
     """HEAD is GET without the body, on every route; FastAPI knows it on none."""
 
@@ -126,7 +132,11 @@ class HeadAsGet:
                 message = {**message, "body": b""}
             await send(message)
 
-        as_get = {**scope, "method": "GET"}  # a copy: the server frames the answer by the method that was sent
+        as_get = {
+            **scope,
+            "method": "GET",
+            _HEAD: True,
+        }  # a copy: the server frames the answer by the method that was sent
         try:
             await self._app(as_get, receive, head_only)
         finally:

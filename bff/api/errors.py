@@ -10,6 +10,7 @@ from starlette.routing import Match
 from bff.api.auth import Refused
 from bff.api.disconnect import CLIENT_LEFT
 from bff.api.problems import Kind, problem
+from bff.durable.database import Away
 from bff.metrics import METHODS
 from bff.product.fence import Untold
 
@@ -28,6 +29,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(Exception)(_broken)
     app.exception_handler(Refused)(_refused)
     app.exception_handler(Untold)(_untold)
+    app.exception_handler(Away)(_away)
     app.exception_handler(ClientDisconnect)(_left)  # in the middle of its body
 
 
@@ -50,6 +52,11 @@ async def _refused(request: Request, error: Refused) -> Response:
 
 async def _untold(request: Request, _error: Untold) -> Response:
     return problem(request.scope, "overloaded", "Not every pod could be told; ask again.")
+
+
+async def _away(request: Request, _error: Away) -> Response:
+    detail = "Its database is away. What was sent may be accepted or not: send it again, with the same key."
+    return problem(request.scope, "overloaded", detail)
 
 
 async def _broken(request: Request, _error: Exception) -> Response:

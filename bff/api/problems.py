@@ -16,6 +16,9 @@ Kind = Literal[
     "route-unknown",
     "method-not-allowed",
     "sku-invalid",
+    "key-missing",
+    "key-reused",
+    "key-in-use",
     "body-invalid",
     "too-large",
     "source-timeout",
@@ -33,14 +36,17 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 1
 
 _STATUSES: dict[Kind, tuple[int, str]] = {
+    "key-missing": (400, "An idempotency key is needed"),
     "unauthorized": (401, "Who asks is not known"),
     "forbidden": (403, "Who asks may not do this"),
     "product-unknown": (404, "There is no such product"),
     "route-unknown": (404, "There is nothing here"),
     "method-not-allowed": (405, "This is not done here"),
-    "conflict": (409, "Another value is there"),
+    "conflict": (409, "What is there stands against it"),
+    "key-in-use": (409, "The first request with this key is still being accepted"),
     "too-large": (413, "The body is too large"),
     "sku-invalid": (422, "This is no SKU"),
+    "key-reused": (422, "The idempotency key was used for something else"),
     "body-invalid": (422, "The body is not as it must be"),
     "internal": (500, "Something broke"),
     "not-configured": (501, "This is not set up here"),

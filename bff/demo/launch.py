@@ -4,12 +4,13 @@ import asyncio
 import sys
 import tempfile
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
 from bff.demo.product import PARTS
+from bff.demo.source import DEDUCT_PATH, RELEASE_PATH
 
 STOP_SECONDS = 3.0
 
@@ -33,6 +34,15 @@ async def sample_sources(
             yield await _listening(process, errors)
         finally:
             await stop(process, STOP_SECONDS)
+
+
+def environment(urls: Mapping[str, str]) -> dict[str, str]:
+    """Return what a service in front of the sources finds in its environment. urls: base URLs by the sources' names."""
+    return {
+        **{f"BFF_{name.upper()}__URL": f"{url}/{name}/{{sku}}" for name, url in urls.items()},
+        "BFF_STOCK__DEDUCT_URL": urls["stock"] + DEDUCT_PATH,
+        "BFF_STOCK__RELEASE_URL": urls["stock"] + RELEASE_PATH,
+    }
 
 
 def _options(port: int, catalog: Path | None, delays_ms: tuple[int, int, int] | None) -> list[str]:

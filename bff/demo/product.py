@@ -28,7 +28,8 @@ _AMOUNT = re.compile(rb"(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 
 Sku = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}\Z")]
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}\Z")]
-Quantity = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+MAX_QUANTITY = 2**53 - 1
+Quantity = Annotated[int, msgspec.Meta(ge=0, le=MAX_QUANTITY)]
 
 
 def is_amount(text: msgspec.Raw) -> bool:

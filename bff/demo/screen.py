@@ -27,7 +27,12 @@ def text(
 Write  curl -i -X PUT {page}/stock -H 'Authorization: Bearer {token}' \\
             -H 'Content-Type: application/json' -d '{{"quantity": 7}}'
 Forget curl -i {public}/api/v1/events/product-changed -H 'Authorization: Bearer {token}' \\
-            -H 'Content-Type: application/json' -d '{{"sku_id": "1001"}}'"""
+            -H 'Content-Type: application/json' -d '{{"sku_id": "1001"}}'
+Change curl -i {public}/api/v1/changes -H 'Authorization: Bearer {token}' \\
+            -H "Idempotency-Key: $(date +%s)" -H 'Content-Type: application/json' \\
+            -d '{{"sku_id": "1001", "price": {{"price": 7499.00}}, "stock": {{"quantity": 9}}}}'
+Book   curl -i {page}/reservations -H 'Authorization: Bearer {token}' \\
+            -H "Idempotency-Key: $(date +%s)" -H 'Content-Type: application/json' -d '{{"quantity": 1}}'"""
         if token
         else ""
     )
@@ -39,7 +44,7 @@ The product-detail BFF, in front of three sample services:
 Open   {public}/docs
 Ask    curl -i {page}      (again: from the cache)
        curl -i {public}/api/v1/products/agg/1001  (the view is logged, see var/views)
-Break  curl -X PUT {faults} -d '{{"hang": true}}'     (or delay_ms, error_rate, garbage)
+Break  curl -X PUT {faults} -d '{{"hang": true}}'     (or delay_ms, error_rate, garbage, lose_answers)
 Mend   curl -X PUT {faults} -d '{{}}'{write}
 Watch  {admin}/sources
        {admin}/metrics

@@ -17,7 +17,7 @@ from bff.resilience.errors import CircuitOpen
 from bff.resilience.stack import Clock
 from clients.errors import NotSent, Unavailable, Unknown, UpstreamError
 from clients.given import Given
-from clients.source import Caller
+from clients.source import Caller, Held, Source
 from clients.write import Writer
 
 TRIES = 2
@@ -27,8 +27,9 @@ MARKED = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whom parts of one source are written to. circuit: of its reads; seconds: for the whole of a write."""
+    """Whom parts of one source are written to. circuit: of its reads; seconds: for the whole of a write, or a read."""
 
+    source: Source
     writer: Writer
     circuit: Circuit
     seconds: float
@@ -36,13 +37,17 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class Write:
-    """What is to be written. if_match: what the owner must still hold, as the header has it; None: whatever it is."""
+    """What is to be written. if_match: what the owner must still hold, as the header has it; None: whatever it is.
+
+    key: for its repeats, which the owner takes once; None: it has none that are not ours.
+    """
 
     source: SourceName
     sku: str
     part: Given
     caller: Caller
     if_match: str | None = None
+    key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +106,14 @@ class Writing:
         """Return whether parts of a source can be written."""
         return source in self._owners
 
+    async def held(self, source: SourceName, sku: str, caller: Caller) -> Held | None:
+        """Return what the owner of a part holds, past every cache; None where it knows no such product.
+
+        Raises UpstreamError or TimeoutError.
+        """
+        owner = self._owners[source]
+        return await owner.source.held(sku, caller, owner.seconds)
+
     async def write(self, write: Write) -> Outcome:
         """Write a part of a source that takes it; the write goes on to its end where whoever waits for it leaves."""
         task = asyncio.get_running_loop().create_task(self._write(write), context=contextvars.Context())
@@ -135,7 +148,7 @@ class Writing:
         return outcome
 
     async def _told(self, owner: Owner, write: Write, deadline: float) -> Outcome:
-        key = self._new_key()
+        key = write.key or self._new_key()
         for _ in range(TRIES):
             with suppress(NotSent):  # nothing has left, so that it may go again
                 return await self._sent(owner, write, key, deadline)

@@ -11,10 +11,11 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import structlog
 from starlette.types import ASGIApp
 
 from bff import looplag
-from bff.api import events, writes
+from bff.api import changeevents, changes, events, reservations, writes
 from bff.api.admin import Admin, Readiness, admin_app
 from bff.api.edge import Edge
 from bff.api.products import Products
@@ -41,8 +42,11 @@ from bff.viewlog.shipper import Shipper
 from bff.viewlog.sinks import Segments, Sink, Stdout
 from bff.wiring.caching import Caching, caching
 from bff.wiring.clocks import clock, wall_clock
+from bff.wiring.durable import Durable, durable, new_id
 from bff.wiring.sources import owner, source_client, upstream
 from clients.source import Source
+
+log = structlog.get_logger(__name__)
 
 _VIEWS = "views"
 STDOUT_WAIT_SECONDS = 1.0
@@ -61,10 +65,18 @@ class Service:
     upstreams: dict[SourceName, Upstream]
     sources: tuple[Source, ...]
     writing: Writing
+    durable: Durable
     watch_loop_lag: Callable[[], Coroutine[Any, Any, None]]
 
+    def drain(self) -> None:
+        """Say that nothing more should come, and end what would not end by itself."""
+        self.readiness.ready = False
+        self.durable.desk.leave()
+        log.info("draining")
+
     async def aclose(self) -> None:
-        """Let writes end, cancel what else is under way, and close every connection."""
+        """Let durable steps and writes end, cancel what else is under way, and close every connection."""
+        await self.durable.aclose()
         await self.writing.aclose()
         for each in self.upstreams.values():
             await each.aclose()
@@ -73,8 +85,8 @@ class Service:
         await self.caching.aclose()
 
 
-def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Service:
-    """Put a service together. docs, front: as `public_app` has them."""
+def build(settings: Settings, *, works: bool, docs: bool = False, front: bool = True) -> Service:
+    """Put a service together. works: whether it does durable work itself; docs, front: as `public_app` has them."""
     metrics = Metrics()
     alarms = Alarms(clock)
     shelf = caching(settings, alarms, metrics)
@@ -86,14 +98,21 @@ def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Serv
     products = _products(settings, upstreams, shelf, metrics, recorder)
     edge = partial(_edge, settings, metrics.request)
     authenticator = _authenticator(settings.auth)
-    writing = _writing(settings, upstreams, shelf.fence)
-    routers = [events.router(shelf.fence, authenticator), writes.router(writing, authenticator)]
+    writing = _writing(settings, sources, upstreams, shelf.fence)
+    work = durable(settings, writing, shelf.fence, metrics, works=works)
+    routers = [
+        events.router(shelf.fence, authenticator),
+        writes.router(writing, authenticator),
+        changes.router(work.desk, writing, authenticator, new_id),
+        changeevents.router(work.desk, authenticator, clock),
+        reservations.router(work.desk, authenticator, new_id, sells=settings.stock.deduct_url is not None),
+    ]
     public = public_app(products, settings.cors.origins, edge, routers=routers, docs=docs, front=front)
     return Service(
         public=public,
         quick=QuickPages(products, public) if front else None,
         admin=admin_app(
-            Admin(readiness, metrics, upstreams, shelf.figures, shelf.fence),
+            Admin(readiness, metrics, upstreams, shelf.figures, work.figures, shelf.fence),
             partial(_edge, settings, _count_nothing),
         ),
         readiness=readiness,
@@ -102,6 +121,7 @@ def build(settings: Settings, *, docs: bool = False, front: bool = True) -> Serv
         upstreams=upstreams,
         sources=tuple(sources.values()),
         writing=writing,
+        durable=work,
         watch_loop_lag=partial(looplag.watch, metrics.loop_lag, clock),
     )
 
@@ -128,8 +148,12 @@ def _products(
     return Products(pages, recorder.record, settings.deadline_seconds, clock, _now_text)
 
 
-def _writing(settings: Settings, upstreams: dict[SourceName, Upstream], fence: Fence) -> Writing:
-    owners = {name: owner(name, getattr(settings, name), upstreams[name].guard.circuit) for name in SOURCES}
+def _writing(
+    settings: Settings, sources: dict[SourceName, Source], upstreams: dict[SourceName, Upstream], fence: Fence
+) -> Writing:
+    owners = {
+        name: owner(name, getattr(settings, name), sources[name], upstreams[name].guard.circuit) for name in SOURCES
+    }
     writable = {name: found for name, found in owners.items() if found is not None}
     return Writing(writable, fence, clock, partial(secrets.token_hex, 16))
 

@@ -27,11 +27,12 @@ from bff.resilience.observe import Attempt, Observe
 from bff.resilience.retry import Retry, RetryPolicy
 from bff.resilience.stack import stack
 from bff.resilience.timeout import Timeout
-from bff.settings import PriceSettings, Settings, SourceSettings
+from bff.settings import PriceSettings, Settings, SourceSettings, StockSettings
 from bff.wiring.caching import Caching
 from bff.wiring.clocks import clock, wall_clock
 from clients import amount, info, price, stock
 from clients.bulk import Read
+from clients.deduct import Deductor
 from clients.errors import Garbled, Postponed, Rejected, Throttled, Unavailable, Unwritable, UpstreamError
 from clients.http import Transport
 from clients.shape import Shape
@@ -47,7 +48,7 @@ def source_client(name: SourceName, settings: SourceSettings) -> Source:
     return Source(_contract(name, settings), transport, _new_span)
 
 
-def owner(name: SourceName, settings: SourceSettings, circuit: Circuit) -> Owner | None:
+def owner(name: SourceName, settings: SourceSettings, source: Source, circuit: Circuit) -> Owner | None:
     """Make what writes one source, None where its shape is none that can be written."""
     url = settings.write_url or settings.url
     try:
@@ -58,7 +59,7 @@ def owner(name: SourceName, settings: SourceSettings, circuit: Circuit) -> Owner
     except Unwritable as exc:
         log.info("a source cannot be written to", source=name, why=str(exc))
         return None
-    return Owner(writer, circuit, settings.write_timeout_seconds)
+    return Owner(source, writer, circuit, settings.write_timeout_seconds)
 
 
 def _transport(settings: SourceSettings, *urls: str) -> Transport:
@@ -68,14 +69,13 @@ def _transport(settings: SourceSettings, *urls: str) -> Transport:
 
 
 def _contract(name: SourceName, settings: SourceSettings) -> Contract:
-    own = settings.headers
     return Contract(
         url=settings.url,
         read=_reader(name, settings),
         shape=Shape(settings.item, settings.map, settings.sku_check == "loose"),
         not_found=settings.not_found_status,
         max_bytes=settings.max_body_bytes,
-        headers=HeadersFile(settings.headers_file, clock) if settings.headers_file else lambda: own,
+        headers=_own_headers(settings),
         bulk=_bulk(settings),
     )
 
@@ -159,3 +159,16 @@ def _guard(settings: SourceSettings, attempt_seconds: float, observed: Callable[
 
 def _asked_wait(error: BaseException) -> float:
     return error.retry_after if isinstance(error, UpstreamError) else 0.0
+
+
+def deductor(settings: StockSettings) -> Deductor | None:
+    """Make what sells stock, None where there is no service for it."""
+    if settings.deduct_url is None or settings.release_url is None:
+        return None
+    transport = _transport(settings, settings.deduct_url, settings.release_url)
+    return Deductor(settings.deduct_url, settings.release_url, transport, _own_headers(settings), _new_span)
+
+
+def _own_headers(settings: SourceSettings) -> Callable[[], tuple[tuple[str, str], ...]]:
+    own = settings.headers
+    return HeadersFile(settings.headers_file, clock) if settings.headers_file else lambda: own

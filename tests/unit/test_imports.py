@@ -44,6 +44,8 @@ def upwards(name: str, target: str) -> bool:
     if within(name, *BELOW):
         own = next(package for package in BELOW if within(name, package))
         return ours(target) and not within(target, own)
+    if within(name, "bff.durable"):
+        return ours(target) and not within(target, "bff.durable", "bff.product", "clients")
     if within(name, "bff.product"):
         return ours(target) and not within(target, "bff.product", "bff.resilience", "bff.cache", "clients")
     return within(target, "bff.api") and not within(name, "bff.api", "bff.wiring")
@@ -65,7 +67,15 @@ def asks_redis(name: str, target: str) -> bool:
     return within(target, "redis") and not within(name, "bff.cache.redis")
 
 
-RULES = {rule.__name__: rule for rule in (upwards, makes, plays, speaks_http, asks_redis)}
+def drives(name: str, target: str) -> bool:
+    return within(target, "dbos") and name != "bff.durable.engine"
+
+
+def asks_postgres(name: str, target: str) -> bool:
+    return within(target, "psycopg") and name != "bff.durable.postgres"
+
+
+RULES = {rule.__name__: rule for rule in (upwards, makes, plays, speaks_http, asks_redis, drives, asks_postgres)}
 
 
 def broken(rule: str, sources: Sources) -> list[str]:
@@ -103,6 +113,11 @@ def test_every_module_keeps_the_rule(rule: str) -> None:
         ("speaks_http", "clients.source", "import httpx"),
         ("asks_redis", "bff.product.podsfence", "from redis.asyncio import Redis"),
         ("speaks_http", "bff.product.upstream", "from httpx import URL"),
+        ("upwards", "bff.durable.desk", "from bff.api.changes import view"),
+        ("upwards", "bff.durable.desk", "from bff.metrics import Metrics"),
+        ("upwards", "bff.product.writing", "from bff.durable.desk import Desk"),
+        ("drives", "bff.durable.worker", "def late():\n    from dbos import DBOS"),
+        ("asks_postgres", "bff.durable.database", "import psycopg"),
     ],
 )
 def test_control_a_module_that_breaks_the_rule_is_found(rule: str, name: str, text: str) -> None:
@@ -120,6 +135,9 @@ def test_control_a_module_that_breaks_the_rule_is_found(rule: str, name: str, te
         ("clients.http", "import httpx"),
         ("bff.cache.redis.lane", "from redis.exceptions import RedisError"),
         ("bff.product.shared", "from bff.cache.redis.tier import RedisTier"),
+        ("bff.durable.doing", "from bff.product.writing import Writing\nfrom clients.errors import UpstreamError"),
+        ("bff.durable.engine", "def late():\n    from dbos import DBOS"),
+        ("bff.durable.postgres", "import psycopg"),
         ("bff.api.products", "import httpx_like, bffx.wiring"),
     ],
 )

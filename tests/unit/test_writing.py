@@ -13,7 +13,7 @@ from bff.resilience.breaker import BreakerPolicy, Circuit
 from clients import stock
 from clients.given import read_given
 from clients.shape import Shape
-from clients.source import Caller, Contract
+from clients.source import Caller, Contract, Source
 from clients.write import Writer
 
 CALLER = Caller("request-1", "0" * 31 + "1")
@@ -73,7 +73,8 @@ class Site:
         self.circuit = Circuit(BreakerPolicy(0.5, 1, 10, 5, 1), clock)
         self.numbers = iter(range(100))
         writer = Writer("stock", contract, self.transport, lambda: "00000000000000ab")
-        owner = Owner(writer, self.circuit, SECONDS)
+        source = Source(contract, self.transport, lambda: "00000000000000ab")
+        owner = Owner(source, writer, self.circuit, SECONDS)
         self.writing = Writing({"stock": owner}, self.fence, clock, lambda: f"key-{next(self.numbers)}")
 
     async def write(self, if_match: str | None = None) -> Outcome:

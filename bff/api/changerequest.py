@@ -1,0 +1,98 @@
+"""The body that asks for a change."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from fastapi.exceptions import RequestValidationError
+
+from bff import strictjson
+from bff.api.sku import is_sku
+from bff.durable.changes import Part
+from bff.product.parts import SOURCES, SourceName
+from bff.product.writing import Writing
+from clients.errors import Wrong
+from clients.given import Given, read_given
+
+TIMEOUT_SECONDS = 60.0
+MOST_SECONDS = 3600
+PRIORITY = 5
+LEAST_URGENT = 9
+
+_FIELDS = ("sku_id", *SOURCES, "timeout_seconds", "priority")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+Error = tuple[tuple[str, ...], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked for. priority: 0, first, to 9."""
+
+    sku_id: str
+    parts: tuple[Part, ...]
+    timeout_seconds: float
+    priority: int
+
+    @property
+    def told_apart_by(self) -> list[Any]:
+        """What two equal bodies have in common, however they are written."""
+        shown = [[part.source, part.sent] for part in self.parts]
+        return [self.sku_id, shown, self.timeout_seconds, self.priority]
+
+
+def read_asked(body: bytes, writing: Writing) -> Asked:
+    """Read the body; RequestValidationError with everything that is wrong with it."""
+    try:
+        document = strictjson.loads(body)
+        body.decode("utf-8")
+    except (ValueError, RecursionError) as exc:
+        why = "names something twice" if isinstance(exc, strictjson.Repeated) else "must be JSON"
+        raise _invalid([((), why)]) from exc
+    if not isinstance(document, dict):
+        raise _invalid([((), "must be a JSON object")])
+    errors = list(_faults(document))
+    sku = document.get("sku_id")
+    given: dict[SourceName, Given] = {}
+    for source, raw in _fields(body).items():
+        if source in SOURCES and isinstance(sku, str):
+            if not writing.takes(source):
+                errors.append(((source,), "is of a service that cannot be written to"))
+                continue
+            try:
+                given[source] = read_given(source, bytes(raw), sku)
+            except Wrong as exc:
+                errors += [((source, field) if field else (source,), message) for field, message in exc.errors]
+    if errors:
+        raise _invalid(errors)
+    parts = tuple(
+        Part(name, given[name].sent.decode(), given[name].shown.decode()) for name in SOURCES if name in given
+    )
+    timeout, priority = document.get("timeout_seconds", TIMEOUT_SECONDS), document.get("priority", PRIORITY)
+    return Asked(str(sku), parts, float(timeout), priority)
+
+
+def _faults(document: dict[str, Any]) -> Iterator[Error]:
+    for field in document.keys() - set(_FIELDS):
+        yield (field,), "is not known"
+    sku = document.get("sku_id")
+    if sku is None:
+        yield ("sku_id",), "is needed"
+    elif not isinstance(sku, str) or not is_sku(sku):
+        yield ("sku_id",), "must be a SKU"
+    if not document.keys() & set(SOURCES):
+        yield (), "must have at least one of info, price and stock"
+    timeout, priority = document.get("timeout_seconds", TIMEOUT_SECONDS), document.get("priority", PRIORITY)
+    if not _is_number(timeout, float, int) or not 1 <= timeout <= MOST_SECONDS:
+        yield ("timeout_seconds",), f"must be a number from 1 to {MOST_SECONDS}"
+    if not _is_number(priority, int) or not 0 <= priority <= LEAST_URGENT:
+        yield ("priority",), f"must be an integer from 0 to {LEAST_URGENT}"
+
+
+def _is_number(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
+
+
+def _invalid(errors: list[Error]) -> RequestValidationError:
+    return RequestValidationError([{"type": "change", "loc": ("body", *where), "msg": why} for where, why in errors])

@@ -1,0 +1,129 @@
+"""What every step of a change needs: its record, its owner, and patience with both."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeVar
+
+from bff.durable.claims import Worker
+from bff.durable.database import Database, Tx
+from bff.durable.steps import Begun, Part, Steps
+from bff.product.parts import SourceName
+from bff.product.writing import Declined, Failed, Outcome, Stored, Unwritten, Write, Writing
+from clients.errors import UpstreamError
+from clients.given import Given
+from clients.source import Caller, Held
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 2.0
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How often a part is tried to be written, and for how long to be undone."""
+
+    attempts: int
+    undo_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What steps need. uniform: as random.uniform; sleep: as asyncio.sleep."""
+
+    database: Database
+    writing: Writing
+    worker: Worker
+    patience: Patience
+    uniform: Callable[[float, float], float]
+    sleep: Callable[[float], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why an attempt came to nothing.
+
+    final: whether another one would as well. in_doubt: whether something may be stored all the same.
+    """
+
+    cause: str
+    final: bool = False
+    in_doubt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OnePart:
+    """A part of a claimed change."""
+
+    needs: Needs
+    steps: Steps
+    source: SourceName
+
+    async def record(self, what: Callable[[Tx], T]) -> T:
+        """Put something on record; raises Away, Fenced or Usurped."""
+        return await self.needs.database.write(what)
+
+    async def held(self, begun: Begun) -> Held | Trouble | None:
+        """Return what the owner holds."""
+        try:
+            return await self.needs.writing.held(self.source, begun.sku_id, _caller(begun))
+        except (UpstreamError, TimeoutError) as exc:
+            return Trouble(f"the {self.source} service could not be read: {type(exc).__name__.lower()}")
+
+    async def send(self, begun: Begun, part: Part, *, again: bool) -> Trouble | None:
+        """Write the part, under its key; return None once it is known to be stored, else why it is not.
+
+        again: whether it may have been sent before.
+        """
+        outcome = await self.tell(begun, given(part.sent, part.shown), str(part.number), part.etag)
+        if isinstance(outcome, Stored):
+            await self._stored(outcome.part)
+            return None
+        trouble = self.trouble(outcome)
+        if trouble.in_doubt or (again and isinstance(outcome, Unwritten)):
+            return replace(trouble, in_doubt=True)
+        if again:  # an owner that knows no keys may refuse what it has stored already
+            held = await self.held(begun)
+            if isinstance(held, Trouble):
+                return replace(held, in_doubt=True)
+            if held is not None and held.part.shown == part.shown.encode():
+                await self._stored(held.part.shown)
+                return None
+        await self.record(partial(self.steps.unsent, source=self.source))
+        return trouble
+
+    async def tell(self, begun: Begun, given: Given, key: str, etag: str | None) -> Outcome:
+        """Write to the owner. key: what follows the change's name in the idempotency key."""
+        key = f"{self.steps.claim.change_id}-{self.source}-{key}"
+        write = Write(self.source, begun.sku_id, given, _caller(begun), etag, key)
+        return await self.needs.writing.write(write)
+
+    async def pause(self, tried: int) -> None:
+        """Wait before another attempt, longer after each."""
+        most = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2**tried)
+        await self.needs.sleep(self.needs.uniform(most / 2, most))
+
+    def trouble(self, outcome: Outcome) -> Trouble:
+        """Say what an outcome means that is not Stored."""
+        owner = f"the {self.source} service"
+        if isinstance(outcome, Declined):
+            return Trouble(f"{owner} answered {outcome.status}", final=outcome.status != 412)
+        if isinstance(outcome, Failed):
+            return Trouble(f"{owner} failed", final=not outcome.open, in_doubt=outcome.open)
+        if isinstance(outcome, Unwritten):
+            return Trouble(f"{owner} could not be written to: {outcome.why.replace('_', ' ')}")
+        return Trouble(f"{owner} did not answer in time", in_doubt=True)
+
+    async def _stored(self, shown: bytes) -> None:
+        now = self.needs.database.now()
+        await self.record(partial(self.steps.finish, source=self.source, shown=shown.decode(), now=now))
+
+
+def given(sent: str, shown: str) -> Given:
+    """Return a part as it is written."""
+    return Given(sent.encode(), shown.encode())
+
+
+def _caller(begun: Begun) -> Caller:
+    return Caller(begun.request_id, begun.trace_id)

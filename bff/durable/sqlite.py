@@ -1,0 +1,125 @@
+"""SQLite, embedded: one file, that one process holds for as long as it lives."""
+
+import fcntl
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bff.durable.database import Lost, Row
+from bff.durable.schema import migrate
+
+T = TypeVar("T")
+BUSY_SECONDS = 2.0
+_LOST = (sqlite3.OperationalError, sqlite3.DatabaseError, OSError)
+
+
+class SqliteConnection:
+    """A connection to the file. IntegrityError is the caller's own doing, and passes."""
+
+    locking = skipping = ""  # a transaction that writes is alone
+
+    def __init__(self, raw: sqlite3.Connection) -> None:
+        self._raw = raw
+
+    def rows(self, sql: str, *parameters: Any) -> list[Row]:
+        """Return what a statement finds."""
+        return self._do(lambda: self._raw.execute(sql, parameters).fetchall())
+
+    def run(self, sql: str, *parameters: Any) -> int:
+        """Run a statement and return how many rows it met."""
+        return self._do(lambda: self._raw.execute(sql, parameters).rowcount)
+
+    def each(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
+        """Run a statement once for each row of parameters."""
+        self._do(lambda: self._raw.executemany(sql, parameters))
+
+    def begin(self, *, write: bool) -> None:
+        """Begin; one that writes says so at once, and never finds out later that another one did."""
+        self._do(lambda: self._raw.execute("begin immediate" if write else "begin"))
+
+    def commit(self) -> None:
+        """Commit it."""
+        self._do(lambda: self._raw.execute("commit"))
+
+    def rollback(self) -> None:
+        """Undo it."""
+        if self._raw.in_transaction:
+            self._do(lambda: self._raw.execute("rollback"))
+
+    def close(self) -> None:
+        """Close."""
+        self._raw.close()
+
+    def _do(self, what: Callable[[], T]) -> T:
+        try:
+            return what()
+        except sqlite3.IntegrityError:
+            raise
+        except _LOST as exc:
+            raise Lost from exc
+
+
+class Sqlite:
+    """The file. now: seconds since 1970 that never jump."""
+
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        self._path = path
+        self.now = now
+        self._lock = threading.Lock()  # its two lines connect from threads of their own
+        self._held: int | None = None
+
+    def __repr__(self) -> str:
+        return f"<Sqlite {self._path}{' held' if self._held is not None else ''}>"
+
+    def connect(self) -> SqliteConnection:
+        """Return a connection; raises Lost, also while another process holds the file."""
+        with self._lock:
+            try:
+                self._hold()
+                raw = open_wal(self._path)
+            except _LOST as exc:
+                raise Lost from exc
+            connection = SqliteConnection(raw)
+            try:
+                connection.begin(write=True)
+                migrate(connection)
+                connection.commit()
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+    def release(self) -> None:
+        """Let another process have the file."""
+        with self._lock:
+            if self._held is not None:
+                os.close(self._held)
+                self._held = None
+
+    def _hold(self) -> None:
+        """Lock the file by another one beside it: what is locked itself, SQLite's own locks would get in the way of."""
+        if self._held is not None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        held = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(held)
+            raise
+        self._held = held
+
+
+def open_wal(path: Path) -> sqlite3.Connection:
+    """Open a file whose every commit is synced, and whose readers wait for no writer."""
+    raw = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        raw.execute("pragma journal_mode = wal")
+        raw.execute("pragma synchronous = full")
+    except BaseException:
+        raw.close()
+        raise
+    return raw
