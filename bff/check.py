@@ -1,4 +1,4 @@
-"""`bff check`: reach every upstream and Redis once, as the service itself would."""
+"""`bff check`: reach every upstream, Redis and the database once, as the service itself would."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ from bff.cache.redis.reach import reach
 from bff.product.parts import SOURCES, SourceName
 from bff.settings import Settings
 from bff.wiring.clocks import clock
+from bff.wiring.durable import reach_database
 from bff.wiring.sources import source_client
 from clients.errors import UpstreamError
 from clients.source import Caller
@@ -27,6 +28,10 @@ async def reach_all(settings: Settings, say: Callable[[str], None]) -> bool:
     if settings.redis_url is not None:
         well, found = await reach(Address(settings.redis_url), clock)
         say(f"redis: {'ok' if well else 'failed'}, {found}")
+        all_well = all_well and well
+    if settings.authenticates or settings.database_url is not None:
+        well, found = await asyncio.to_thread(reach_database, settings)
+        say(f"database: {'ok' if well else 'failed'}, {found}")
         all_well = all_well and well
     return all_well
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import uvloop
 
-from benchmarks.numbers import counts, hostile, memory, pages, pods
+from benchmarks.numbers import counts, durable, hostile, memory, pages, pods
 from benchmarks.numbers.report import Row, machine, table, write
 
 Measure = Callable[[], Awaitable[tuple[list[Row], str]]]
@@ -19,7 +19,7 @@ def main() -> int:
         "names",
         nargs="*",
         metavar="NAME",
-        help="pages, hostile, deadlines, disconnects, failures, memory, pods, million",
+        help="pages, hostile, deadlines, disconnects, failures, memory, pods, durable, million",
     )
     parser.add_argument("--skus", type=int, default=1_000_000, help="distinct SKUs of `million`, in thousands' steps")
     options = parser.parse_args()
@@ -39,6 +39,7 @@ def _measures(skus: int) -> dict[str, Measure]:
         "failures": counts.failures,
         "memory": memory.measure,
         "pods": pods.measure,
+        "durable": durable.measure,
         "million": partial(memory.million, skus),
     }
 

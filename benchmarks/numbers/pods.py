@@ -7,11 +7,10 @@ import signal
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from pathlib import Path
 from statistics import median, quantiles
 
 from benchmarks.numbers.client import Reply, ask, open_stream
-from benchmarks.numbers.process import Serving, everywhere, serving
+from benchmarks.numbers.process import Serving, cpu_seconds, everywhere, serving
 from benchmarks.numbers.report import Row
 from benchmarks.numbers.sources import Sources, late, playing, templates, well
 from tests.redis_server import RedisServer, redis_server
@@ -72,25 +71,19 @@ async def _cost() -> list[Row]:
         first, second = pods
         await ask(first.public, skus, clients=8)
         await ask(second.public, [f"G9{number}" for number in range(200)], clients=8)
-        began = _cpu(second)
+        began = cpu_seconds(second.pid)
         from_redis = await ask(second.public, skus, clients=8)
-        between = _cpu(second)
+        between = cpu_seconds(second.pid)
         await ask(second.public, skus, clients=8)  # the first one from memory renders the page
-        rendered = _cpu(second)
+        rendered = cpu_seconds(second.pid)
         await ask(second.public, skus, clients=8)
-        ended = _cpu(second)
+        ended = cpu_seconds(second.pid)
     assert all(reply.head.count(b"hit; ttl") == 3 for reply in from_redis), "a page was not found in Redis"
     redis, memory, hot = (
         (to - since) / PAGES * 1000 for since, to in ((began, between), (between, rendered), (rendered, ended))
     )
     measured = f"+{redis - memory:.2f} ms ({redis:.2f}; from memory {memory:.2f}, rendered {hot:.2f})"
     return [Row("CPU of a page from Redis, beside one from memory", "<= +0.35 ms", measured, redis - memory <= 0.35)]
-
-
-def _cpu(pod: Serving) -> float:
-    """Return the seconds of CPU that a process has used (proc_pid_stat(5))."""
-    fields = Path(f"/proc/{pod.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def _writes() -> list[Row]:

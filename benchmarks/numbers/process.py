@@ -33,6 +33,12 @@ def weight(pid: int | str = "self") -> Weight:
     return Weight(int(sizes["VmRSS"]) * 1024, int(sizes["VmHWM"]) * 1024)
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return the seconds of CPU that a process has used (proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @dataclass(frozen=True, slots=True)
 class Serving:
     """A service that runs, and where."""
@@ -50,6 +56,19 @@ class Serving:
     def descriptors(self) -> int:
         """How many files and sockets it has open."""
         return len(os.listdir(f"/proc/{self.pid}/fd"))  # noqa: PTH208 - a folder that changes while it is read
+
+
+@asynccontextmanager
+async def working(urls: Mapping[str, str], **settings: Any) -> AsyncIterator[int]:
+    """Run `bff worker` and yield its pid; as `serving`."""
+    with tempfile.TemporaryDirectory() as folder:
+        process = await _start(_environment(urls, {"data_dir": folder, "grace_seconds": 1, **settings}), "worker")
+        try:
+            assert process.stdout is not None  # it is a pipe
+            await process.stdout.readline()
+            yield process.pid
+        finally:
+            await stop(process, STOP_SECONDS)
 
 
 @asynccontextmanager
@@ -71,8 +90,8 @@ def _environment(urls: Mapping[str, str], settings: Mapping[str, Any]) -> dict[s
     return inherited | {f"BFF_{name.upper()}": str(value) for name, value in own.items()}
 
 
-async def _start(environment: dict[str, str]) -> Process:
-    command = (sys.executable, "-m", "bff", "serve")
+async def _start(environment: dict[str, str], what: str = "serve") -> Process:
+    command = (sys.executable, "-m", "bff", what)
     return await asyncio.create_subprocess_exec(*command, stdout=PIPE, stderr=DEVNULL, env=environment, cwd=ROOT)
 
 

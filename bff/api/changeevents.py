@@ -8,8 +8,9 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from bff.api.auth import Refused, scoped
-from bff.api.changes import PREFIX, SCOPE, Id, unknown
+from bff.api.changes import PREFIX, SCOPE, unknown
 from bff.api.edge import is_head
+from bff.api.ids import Id
 from bff.api.schema import EVENT_RESPONSES
 from bff.auth.bearer import Authenticator
 from bff.durable.desk import Away, Desk
@@ -18,7 +19,8 @@ from bff.product.loader import iso
 
 COMMENT_SECONDS = 15.0
 MOST_STREAMS = 200
-_LAST = re.compile(r"[0-9]{1,9}", re.ASCII)
+_NUMBER = re.compile(r"[0-9]+", re.ASCII)
+_DIGITS = 9  # of more events than anyone has
 _HEADERS = {"content-type": "text/event-stream", "cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -73,8 +75,8 @@ def router(desk: Desk, authenticator: Authenticator, clock: Callable[[], float])
         change = await desk.find_change(id)
         if change is None:
             return unknown(request)
-        after = _after(request)
-        if change.state in CHANGE_ENDS and after >= change.seq:
+        after = min(_after(request), change.seq)  # of a later one nobody has been told
+        if change.state in CHANGE_ENDS and after == change.seq:
             return Response(status_code=204, headers={"cache-control": "no-store"})
         if is_head(request.scope):
             return Response(headers=_HEADERS)
@@ -87,7 +89,9 @@ def router(desk: Desk, authenticator: Authenticator, clock: Callable[[], float])
 
 def _after(request: Request) -> int:
     last = request.headers.get("last-event-id", "")
-    return int(last) if _LAST.fullmatch(last) else 0
+    if not _NUMBER.fullmatch(last):
+        return 0
+    return int(last) if len(last) <= _DIGITS else 10**_DIGITS
 
 
 def _event(event: Event) -> bytes:

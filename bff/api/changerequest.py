@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from bff.durable.changes import Part
 from bff.product.parts import SOURCES, SourceName
 from bff.product.writing import Writing
 from clients.errors import Wrong
-from clients.given import Given, read_given
+from clients.given import MAX_ERRORS, Given, read_given
 
 TIMEOUT_SECONDS = 60.0
 MOST_SECONDS = 3600
@@ -43,43 +44,50 @@ class Asked:
 
 
 def read_asked(body: bytes, writing: Writing) -> Asked:
-    """Read the body; RequestValidationError with everything that is wrong with it."""
-    try:
-        document = strictjson.loads(body)
-        body.decode("utf-8")
-    except (ValueError, RecursionError) as exc:
-        why = "names something twice" if isinstance(exc, strictjson.Repeated) else "must be JSON"
-        raise _invalid([((), why)]) from exc
-    if not isinstance(document, dict):
-        raise _invalid([((), "must be a JSON object")])
-    errors = list(_faults(document))
-    sku = document.get("sku_id")
+    """Read the body; RequestValidationError with what is wrong with it, or the first MAX_ERRORS of it."""
+    document, members = _members(body)
+    errors = list(islice(_faults(document), MAX_ERRORS))
     given: dict[SourceName, Given] = {}
-    for source, raw in _fields(body).items():
-        if source in SOURCES and isinstance(sku, str):
-            if not writing.takes(source):
-                errors.append(((source,), "is of a service that cannot be written to"))
-                continue
+    for source in SOURCES if _is_sku(document.get("sku_id")) else ():
+        if source in members:
             try:
-                given[source] = read_given(source, bytes(raw), sku)
+                given[source] = _part(source, bytes(members[source]), document["sku_id"], writing)
             except Wrong as exc:
                 errors += [((source, field) if field else (source,), message) for field, message in exc.errors]
     if errors:
-        raise _invalid(errors)
-    parts = tuple(
-        Part(name, given[name].sent.decode(), given[name].shown.decode()) for name in SOURCES if name in given
-    )
+        raise _invalid(errors[:MAX_ERRORS])
+    parts = tuple(Part(name, part.sent.decode(), part.shown.decode()) for name, part in given.items())
     timeout, priority = document.get("timeout_seconds", TIMEOUT_SECONDS), document.get("priority", PRIORITY)
-    return Asked(str(sku), parts, float(timeout), priority)
+    return Asked(document["sku_id"], parts, float(timeout), priority)
+
+
+def _members(body: bytes) -> tuple[dict[str, Any], dict[str, msgspec.Raw]]:
+    """Return an object's members, read and as they were written."""
+    try:
+        document = strictjson.loads(body.decode("utf-8"))
+        if not isinstance(document, dict):
+            raise _invalid([((), "must be a JSON object")])
+        return document, _fields(body)  # stricter: neither NaN nor half a character
+    except strictjson.Repeated as exc:
+        raise _invalid([((), "names something twice")]) from exc
+    except (ValueError, RecursionError, msgspec.MsgspecError) as exc:
+        raise _invalid([((), "must be JSON")]) from exc
+
+
+def _part(source: SourceName, raw: bytes, sku: str, writing: Writing) -> Given:
+    if not writing.takes(source):
+        raise Wrong([("", "is of a service that cannot be written to")])
+    return read_given(source, raw, sku)
 
 
 def _faults(document: dict[str, Any]) -> Iterator[Error]:
-    for field in document.keys() - set(_FIELDS):
-        yield (field,), "is not known"
+    for field in document:
+        if field not in _FIELDS:
+            yield (field,), "is not known"
     sku = document.get("sku_id")
     if sku is None:
         yield ("sku_id",), "is needed"
-    elif not isinstance(sku, str) or not is_sku(sku):
+    elif not _is_sku(sku):
         yield ("sku_id",), "must be a SKU"
     if not document.keys() & set(SOURCES):
         yield (), "must have at least one of info, price and stock"
@@ -88,6 +96,10 @@ def _faults(document: dict[str, Any]) -> Iterator[Error]:
         yield ("timeout_seconds",), f"must be a number from 1 to {MOST_SECONDS}"
     if not _is_number(priority, int) or not 0 <= priority <= LEAST_URGENT:
         yield ("priority",), f"must be an integer from 0 to {LEAST_URGENT}"
+
+
+def _is_sku(value: Any) -> bool:
+    return isinstance(value, str) and is_sku(value)
 
 
 def _is_number(value: Any, *kinds: type) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from bff.api.auth import Refused, scoped
@@ -12,6 +12,7 @@ from bff.api.body import read_json
 from bff.api.changerequest import read_asked
 from bff.api.context import context_of
 from bff.api.idempotency import accepted, in_use, key_name, key_of, reused
+from bff.api.ids import PATTERN, Id
 from bff.api.problems import problem
 from bff.api.schema import CHANGE_BODY, CHANGE_RESPONSES, Change, Changes
 from bff.auth.bearer import Authenticator
@@ -27,7 +28,6 @@ PREFIX = "/api/v1/changes"
 SCOPE = "catalog:write"
 _NO_STORE = {"cache-control": "no-store"}
 
-Id = Annotated[str, Path(max_length=64)]
 State = Literal["pending", "running", "succeeded", "compensated", "failed", "cancelled", "timed_out"]
 
 
@@ -63,7 +63,7 @@ def router(desk: Desk, writing: Writing, authenticator: Authenticator, new_id: C
     async def several(
         state: State | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
-        cursor: Annotated[str | None, Query(pattern="^[0-9a-f]{32}$")] = None,
+        cursor: Annotated[str | None, Query(pattern=PATTERN)] = None,
     ) -> Response:
         """Changes, newest first; `next` is the cursor of those that follow, if any do."""
         found = await desk.changes(state, limit + 1, cursor)

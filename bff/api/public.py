@@ -15,12 +15,14 @@ from bff.api.products import Front, Products
 from bff.api.schema import SECURITY, Problem
 
 CORS_SECONDS = 600
-CORS_METHODS = ("GET", "HEAD", "POST", "PUT")
+CORS_METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 CORS_REQUEST_HEADERS = (
     "Authorization",
     "Content-Type",
+    "Idempotency-Key",
     "If-Match",
     "If-None-Match",
+    "Last-Event-ID",
     "X-Client",
     "X-Request-Id",
     "X-Request-Timeout-Ms",

@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from bff.api.auth import Refused, scoped
 from bff.api.body import parsed, read_json
 from bff.api.idempotency import accepted, in_use, key_name, key_of, reused
+from bff.api.ids import Id
 from bff.api.problems import problem
 from bff.api.schema import KEY_PARAMETER, RESERVATION_RESPONSES, Reservation, request_body
 from bff.api.sku import SkuInPath
@@ -25,8 +26,6 @@ from bff.product.loader import iso
 PREFIX = "/api/v1/reservations"
 MOST = 1_000_000
 _NO_STORE = {"cache-control": "no-store"}
-
-Id = Annotated[str, Path(max_length=64)]
 
 
 class Quantity(BaseModel):
@@ -74,14 +73,14 @@ def router(desk: Desk, authenticator: Authenticator, new_id: Callable[[], str], 
         return accepted(_encode(found), f"{PREFIX}/{found.id}", replayed=answer.replayed)
 
     @router.get(f"{PREFIX}/{{id}}", response_model=Reservation, responses=RESERVATION_RESPONSES)
-    async def one(id: Id, request: Request, principal: Annotated[Principal, Depends(asking)]) -> Response:  # noqa: A002
+    async def one(principal: Annotated[Principal, Depends(asking)], id: Id, request: Request) -> Response:  # noqa: A002
         """A reservation of the caller's as it is."""
         _need(sells)
         found = await desk.find_reservation(principal.name, id)
         return _unknown(request) if found is None else _answer(found, 200)
 
     @router.delete(f"{PREFIX}/{{id}}", status_code=202, responses=RESERVATION_RESPONSES)
-    async def release(id: Id, request: Request, principal: Annotated[Principal, Depends(asking)]) -> Response:  # noqa: A002
+    async def release(principal: Annotated[Principal, Depends(asking)], id: Id, request: Request) -> Response:  # noqa: A002
         """Give a reservation of the caller's back."""
         _need(sells)
         found = await desk.release(principal.name, id)

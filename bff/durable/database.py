@@ -100,6 +100,7 @@ class Line:
         self._queue: queue.SimpleQueue[_Asked | None] = queue.SimpleQueue()
         self._connection: Connection | None = None
         self._stopping = False
+        self._late = False
         self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
@@ -107,8 +108,8 @@ class Line:
 
     @property
     def usable(self) -> bool:
-        """Whether it is connected."""
-        return self._connection is not None
+        """Whether it is connected, and not stuck in what it does."""
+        return self._connection is not None and not self._late
 
     def start(self) -> None:
         """Connect, now and whenever the connection was lost."""
@@ -125,6 +126,7 @@ class Line:
             async with asyncio.timeout(WAIT_SECONDS):
                 return await asyncio.wrap_future(answer)
         except TimeoutError as exc:
+            self._late = True  # until it moves again: nobody else waits for so long
             raise Away from exc
 
     async def aclose(self) -> None:
@@ -141,6 +143,7 @@ class Line:
             batch = self._batch()
             if batch and self._connection is not None:
                 self._serve(batch)
+            self._late = False
             for asked in batch:
                 if not asked.answer.done():
                     _fail(asked, Away())
@@ -170,7 +173,7 @@ class Line:
                 found = self._together([asked.what for asked in batch])
             except Lost:
                 raise
-            except Exception:  # whose it is shows once each runs by itself
+            except BaseException:  # whose it is shows once each runs by itself
                 for asked in batch:
                     self._alone(asked)
                 return
@@ -188,7 +191,7 @@ class Line:
             raise
         except Torn:
             _fail(asked, Away())
-        except Exception as exc:
+        except BaseException as exc:  # the thread goes on, whatever a function raises
             _fail(asked, exc)
         else:
             asked.answer.set_result(found)
@@ -241,5 +244,5 @@ class Database:
         await asyncio.gather(self._writer.aclose(), self._reader.aclose())
 
 
-def _fail(asked: _Asked, error: Exception) -> None:
+def _fail(asked: _Asked, error: BaseException) -> None:
     asked.answer.set_exception(error)

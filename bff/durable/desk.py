@@ -23,12 +23,18 @@ class InUse(Exception):
 
 
 class Desk:
-    """Takes work in. Every method raises Away. most_queued: reservations; woken: told that there is work."""
+    """Takes work in. Every method raises Away.
 
-    def __init__(self, database: Database, most_queued: int, woken: Callable[[], None]) -> None:
+    most_queued: reservations. woken: told that there is work; ended: told the states of changes that end here.
+    """
+
+    def __init__(
+        self, database: Database, most_queued: int, woken: Callable[[], None], ended: Callable[[str], None]
+    ) -> None:
         self._database = database
         self._most_queued = most_queued
         self._woken = woken
+        self._ended = ended
         self._keys: set[tuple[str, str]] = set()
         self._waiting: list[tuple[Wish, asyncio.Future[Answer]]] = []
         self._flushing: asyncio.Task[None] | None = None
@@ -58,7 +64,10 @@ class Desk:
     async def cancel(self, change_id: str, cause: str) -> Change | Ended | None:
         """Stop a change: no later step of it begins."""
         now = self._database.now()
-        return await self._database.write(partial(changes.cancel, change_id=change_id, cause=cause, now=now))
+        found = await self._database.write(partial(changes.cancel, change_id=change_id, cause=cause, now=now))
+        if isinstance(found, Change) and found.state in CHANGE_ENDS:
+            self._ended(found.state)
+        return found
 
     async def events(self, change_id: str, after: int) -> list[Event]:
         """Return what happened to a change, after an event's number."""

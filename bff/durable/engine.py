@@ -57,6 +57,7 @@ class Engine:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
         self._change: Any = None
+        self._closing = False
 
     def __repr__(self) -> str:
         return f"<Engine {self._place.executor_id}{' running' if self.running else ''}>"
@@ -68,6 +69,7 @@ class Engine:
 
     async def start(self) -> None:
         """Start it, and with it what this executor had begun; raises NotLaunched."""
+        self._closing = False
         self._home = asyncio.get_running_loop()
         self._launched = self._home.create_future()
         self._thread = threading.Thread(target=lambda: uvloop.run(self._live()), name="engine", daemon=True)
@@ -85,6 +87,7 @@ class Engine:
 
     async def aclose(self) -> None:
         """Stop; what is under way stays to be taken up again."""
+        self._closing = True  # seen by the thread where it is still launching
         thread, self._thread = self._thread, None
         loop, stop = self._loop, self._stop
         self._loop = None
@@ -111,8 +114,11 @@ class Engine:
             return
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        if self._closing:
+            self._stop.set()
         self._tell(None)
         await self._stop.wait()
+        self._loop = None
         DBOS.destroy(destroy_registry=True)
 
     def _tell(self, error: NotLaunched | None) -> None:
@@ -131,6 +137,8 @@ class Engine:
             claim = Claim(change_id, epoch, tuple(sources))
 
             async def do(name: str) -> str:
+                if name == saga.END:  # the workflow's own end says the same, and one write less
+                    return await self._at_home(claim, name)
                 return await DBOS.run_step_async({"name": name}, partial(self._at_home, claim, name))
 
             return await saga.change(sources, do)
@@ -162,7 +170,8 @@ def _launch(place: Place, register: Callable[[], None]) -> None:
         config=DBOSConfig(
             name=APPLICATION,
             system_database_url=place.database_url,
-            application_version=VERSION,
+            # With the executor's name in it: what one of them recovers, DBOS queues for all of the same version.
+            application_version=f"{VERSION}.{place.executor_id}",
             executor_id=place.executor_id,
             max_executor_threads=THREADS,
             sys_db_pool_size=THREADS,

@@ -121,6 +121,17 @@ class Postgres:
             self._known = True
 
 
+def reach(url: str) -> tuple[bool, str]:
+    """Try once whether a database can be used as a service would; return whether, and what was found."""
+    try:
+        with psycopg.connect(url, autocommit=True, **_BOUNDS) as raw:  # type: ignore[arg-type] # libpq's own
+            sql = "select current_setting('server_version'), has_database_privilege(current_database(), 'CREATE')"
+            ((version, creates),) = raw.execute(sql).fetchall()
+    except psycopg.Error as exc:
+        return False, type(exc).__name__.lower()  # its text names the host
+    return bool(creates), f"Postgres {version}" if creates else "must be allowed to create a schema"
+
+
 @cache
 def _placed(sql: str) -> bytes:
     return sql.replace("?", "%s").encode()

@@ -60,7 +60,8 @@ class Reconciler:
 
         take: whether there is anything to do them with. Batches are sent by themselves.
         """
-        gone = self._watch.gone(await self._database.read(claims.seen))
+        seen = await self._database.read(claims.seen)
+        gone = [name for name in self._watch.gone(seen) if name != self._worker.id]
         if not take:
             return []
         now = self._database.now()

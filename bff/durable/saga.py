@@ -6,22 +6,30 @@ that was before.
 
 from collections.abc import Awaitable, Callable, Sequence
 
+END = "end"
+
 Do = Callable[[str], Awaitable[str]]
 
 
 async def change(sources: Sequence[str], do: Do) -> str:
     """Take a change to its end, and return its state, or "fenced" where it is another's to end.
 
-    do: does a step, and returns "done", "failed", "stopped" or "fenced".
+    do: does a step, and returns "done", "failed", "stopped" or "fenced". The end, too, may be "stopped", by a cancel
+    that came while the last part was being written.
     """
     begun: list[str] = []
+    ended = "done"
     for source in sources:
         begun.append(source)
-        if (ended := await do(f"write {source}")) == "fenced":
-            return ended
-        if ended != "done":
-            for written in reversed(begun):
-                if await do(f"undo {written}") == "fenced":
-                    return "fenced"
+        if (ended := await do(f"write {source}")) != "done":
             break
-    return await do("end")
+    if ended == "done":
+        ended = await do(END)
+        if ended != "stopped":
+            return ended
+    if ended == "fenced":
+        return ended
+    for source in reversed(begun):
+        if await do(f"undo {source}") == "fenced":
+            return "fenced"
+    return await do(END)

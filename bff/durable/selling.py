@@ -5,6 +5,7 @@ Nothing here is in memory alone: whoever finds a batch on disk sends it, and an 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -17,10 +18,10 @@ from bff.durable.claims import Worker
 from bff.durable.database import Away, Database, Tx
 from clients.errors import UpstreamError
 
-IDLE_SECONDS = 0.1
 GATHER_SECONDS = 0.01
 """How long a batch waits for company once something has come: long enough for a burst to become one call."""
 
+RETURN_SECONDS = 0.05
 BATCHES = 8
 RELEASES = 500
 FIRST_PAUSE_SECONDS = 0.1
@@ -41,10 +42,15 @@ class Seller(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How fast, and how long. rate: most items a second, None without a bound; max_age_seconds: of what is queued."""
+    """How fast, and how long.
+
+    rate: most items a second, None without a bound; max_age_seconds: of what is queued; poll_seconds: between looks for
+    what nobody has told of.
+    """
 
     rate: float | None
     max_age_seconds: float
+    poll_seconds: float
 
 
 class Selling:
@@ -70,39 +76,50 @@ class Selling:
         self._after = ""
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
+        self._wake_returns = asyncio.Event()
 
     def __repr__(self) -> str:
         return f"<Selling {len(self._under_way)} batches>"
 
     def wake(self) -> None:
-        """Look for something to send at once."""
+        """Look at once for something to send, or to give back."""
         self._wake.set()
+        self._wake_returns.set()
 
     async def run(self) -> None:
         """Send what is reserved, until cancelled."""
         while True:
+            throttled = False
             try:
-                sent = await self._send_next()
+                throttled = await self._send_next()
             except Away:
-                sent = False
-            if not sent:
-                self._wake.clear()
-                try:
-                    async with asyncio.timeout(IDLE_SECONDS):
-                        await self._wake.wait()
-                    await asyncio.sleep(GATHER_SECONDS)
-                except TimeoutError:
-                    pass
+                await asyncio.sleep(self._pace.poll_seconds)
+            if throttled:
+                await asyncio.sleep(batches.PACED_SECONDS / 2)
+            else:
+                await self._woken(self._wake)
+                await asyncio.sleep(GATHER_SECONDS)
 
     async def run_returns(self) -> None:
         """Give back what is to be given back, until cancelled."""
         failures = 0
         while True:
             try:
-                failures = failures + 1 if await self._give_back() is False else 0
+                failures = 0 if await self._give_back() else failures + 1
             except Away:
                 failures = 0
-            await asyncio.sleep(_pause(failures) if failures else IDLE_SECONDS)
+            if failures:
+                await asyncio.sleep(_pause(failures))
+            else:
+                await self._woken(self._wake_returns)
+                await asyncio.sleep(RETURN_SECONDS)
+
+    async def _woken(self, event: asyncio.Event) -> None:
+        """Wait until somebody tells that there is something, or it is time to look."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._pace.poll_seconds):
+                await event.wait()
+        event.clear()
 
     def resume(self, batch_ids: Sequence[str]) -> None:
         """Send batches that are on disk."""
@@ -117,19 +134,21 @@ class Selling:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _send_next(self) -> bool:
-        """Make batches as far as there is room; return whether any was made."""
+        """Make batches as far as there is room; return whether it is the rate that there are no more."""
         room = BATCHES - len(self._under_way)
         if room <= 0:
-            return False
-        made = await self._database.write(partial(self._make, room=room, now=self._database.now()))
+            return False  # the next one that ends wakes us
+        made, throttled = await self._database.write(partial(self._make, room=room, now=self._database.now()))
         for batch in made:
             self._board(batch.id, batch)
-        return bool(made)
+        if len(made) == room or any(len(batch.items) == batches.MOST_ITEMS for batch in made):
+            self._wake.set()  # there may be more
+        return throttled
 
-    def _make(self, tx: Tx, room: int, now: float) -> list[Batch]:
+    def _make(self, tx: Tx, room: int, now: float) -> tuple[list[Batch], bool]:
         skus = batches.waiting(tx, self._after, room)
         if not skus:
-            return []
+            return [], False
         left = batches.MOST_ITEMS * room
         if self._pace.rate is not None:
             left = batches.allowance(tx, self._pace.rate, now)
@@ -142,7 +161,7 @@ class Selling:
                 self._after = sku
         if self._pace.rate is not None:
             batches.spend(tx, sum(len(batch.items) for batch in made))
-        return made
+        return made, left <= 0
 
     def _board(self, batch_id: str, batch: Batch | None) -> None:
         if batch_id in self._under_way:

@@ -113,6 +113,21 @@ class Sqlite:
         self._held = held
 
 
+def reach(path: Path) -> tuple[bool, str]:
+    """Try once whether the file can be used; return whether, and what was found. A service may be holding it."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        raw = open_wal(path)
+        try:
+            raw.execute("begin immediate")
+            raw.execute("rollback")
+        finally:
+            raw.close()
+    except _LOST as exc:
+        return False, str(exc)
+    return True, f"SQLite {sqlite3.sqlite_version}"
+
+
 def open_wal(path: Path) -> sqlite3.Connection:
     """Open a file whose every commit is synced, and whose readers wait for no writer."""
     raw = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)

@@ -70,6 +70,8 @@ class Steps:
         step = change.steps[source]
         if step.state in ("done", "failed"):
             return step.state
+        if step.state in ("compensated", "superseded"):
+            return "stopped"  # the way back has begun, in a process that is gone
         if change.cancelled or now > row.ends_at:
             if step.state == "running":
                 why = "cancelled" if change.cancelled else "out of time"
@@ -134,11 +136,13 @@ class Steps:
         self._record(tx, change, now, Event(0, now, "step_failed", source, "failed", why, {"in": "undo"}))
 
     def end(self, tx: Tx, now: float) -> str:
-        """End a change whose every part is written, or undone; return its state."""
+        """End a change whose every part is written, or undone; return its state, "stopped" where it is to be undone."""
         found = tx.rows("select state from bff_changes where id = ?", self.claim.change_id)
         if found and found[0][0] in journal.CHANGE_ENDS:
             return str(found[0][0])
         _, change = self._standing(tx)
+        if change.cancelled and any(step.state == "done" for step in change.steps.values()):
+            return "stopped"  # whoever cancelled it was told that what is done will be undone
         state, cause = verdict(change)
         self._record(tx, change, now, Event(0, now, "ended", state=state, cause=cause))
         return state

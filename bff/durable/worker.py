@@ -22,6 +22,7 @@ ROOM = 20
 """Changes that one worker does at once."""
 
 IDLE_SECONDS = 0.2
+ALONE_SECONDS = 1.0
 BEAT_SECONDS = 0.5
 NAME_SECONDS = 1.6
 AWAY_SECONDS = 3.0
@@ -34,11 +35,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How a worker works. alone: whether nobody else can have its name; overdue_seconds: after which it takes over."""
+    """How a worker works.
+
+    alone: whether there can be no other one, nor anybody else who takes work in: it is told of all there is.
+    overdue_seconds: after which it takes over.
+    """
 
     alone: bool
     overdue_seconds: float
     grace_seconds: float
+
+    @property
+    def poll_seconds(self) -> float:
+        """How often it looks for work that nobody has told it of."""
+        return ALONE_SECONDS if self.alone else IDLE_SECONDS
 
 
 class Worker:
@@ -119,7 +129,7 @@ class Worker:
         parts = [
             self._repeat(self._keep_engine, IDLE_SECONDS),
             self._repeat(self._dispatch, 0.0),
-            self._repeat(self._reconcile, BEAT_SECONDS),
+            self._repeat(self._reconcile, self._terms.poll_seconds),
             self._repeat(self._sweep, SWEEP_SECONDS),
         ]
         if self._selling is not None:
@@ -150,8 +160,10 @@ class Worker:
             await asyncio.sleep(pause_seconds)
 
     async def _beat(self) -> None:
-        """Beat until the name is another one's."""
+        """Beat until the name is another one's; where there can be no other one, nobody listens."""
         while True:
+            if self._terms.alone:
+                await asyncio.Event().wait()
             with contextlib.suppress(Away):
                 if not await self._database.write(partial(claims.beat, worker=self._name)):
                     return
@@ -188,7 +200,7 @@ class Worker:
         if not claimed:
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(IDLE_SECONDS):
+                async with asyncio.timeout(self._terms.poll_seconds):
                     await self._wake.wait()
 
     async def _reconcile(self) -> None:
@@ -212,6 +224,6 @@ class Worker:
             self._doing -= 1
         if name == "end":
             self._wake.set()
-            if ended != "fenced":
+            if ended not in ("fenced", "stopped"):
                 self._counting.change_ended(ended)
         return ended

@@ -20,7 +20,7 @@ from bff.durable.desk import Desk
 from bff.durable.doing import Needs, Patience
 from bff.durable.engine import Place
 from bff.durable.selling import Pace, Selling
-from bff.durable.worker import Terms, Worker
+from bff.durable.worker import ALONE_SECONDS, IDLE_SECONDS, Terms, Worker
 from bff.metrics import Metrics
 from bff.product.fence import Fence, Untold
 from bff.product.parts import SOURCES
@@ -32,7 +32,8 @@ from clients.deduct import Deductor, Item
 from clients.source import Caller
 
 LOCAL = "local"
-CENSUS_SECONDS = 1.0
+FILE = "bff.sqlite"
+CENSUS_SECONDS = 2.0
 STEP_SECONDS = 15.0
 """What a step may take besides its calls, before it counts as overdue."""
 
@@ -102,7 +103,7 @@ def durable(settings: Settings, writing: Writing, fence: Fence, metrics: Metrics
         stock = deductor(settings.stock)
         selling = None if stock is None else _selling(settings, database, name, stock, fence, metrics)
         worker = _worker(settings, database, place, name, writing, selling, metrics)
-    desk = Desk(database, settings.reservations.max_queued, worker.wake if worker else _nobody)
+    desk = Desk(database, settings.reservations.max_queued, worker.wake if worker else _nobody, metrics.change_ended)
     found = Durable(database, desk, worker, stock, release, settings.authenticates)
     if found.enabled:
         metrics.watch_durable(lambda: found.census, lambda: database.usable)
@@ -114,11 +115,20 @@ def new_id() -> str:
     return f"{int(wall_clock() * 1000):012x}{secrets.token_hex(10)}"
 
 
+def reach_database(settings: Settings) -> tuple[bool, str]:
+    """Try once whether the database can be used; return whether, and what was found. It blocks."""
+    if settings.database_url is None:
+        return sqlite.reach(settings.data_dir / FILE)
+    from bff.durable import postgres
+
+    return postgres.reach(settings.database_url)
+
+
 def _database(settings: Settings) -> tuple[Driver, Place, Callable[[], None]]:
     executor = settings.executor_id or LOCAL
     if settings.database_url is None:
         offset = wall_clock() - clock()
-        file = sqlite.Sqlite(settings.data_dir / "bff.sqlite", lambda: clock() + offset)
+        file = sqlite.Sqlite(settings.data_dir / FILE, lambda: clock() + offset)
         engines = settings.data_dir.absolute() / "dbos.sqlite"  # of its own: in one file, each waits for the other
         return file, Place(f"sqlite:///{engines}", executor, lambda: sqlite.open_wal(engines).close()), file.release
     from bff.durable.postgres import CONNECT_SECONDS, Postgres  # psycopg, for those alone who have a server
@@ -148,7 +158,9 @@ def _worker(
 def _selling(
     settings: Settings, database: Database, name: Name, stock: Deductor, fence: Fence, metrics: Metrics
 ) -> Selling:
-    pace = Pace(settings.reservations.rate, settings.reservations.max_age_seconds)
+    alone = settings.database_url is None
+    poll_seconds = ALONE_SECONDS if alone else IDLE_SECONDS
+    pace = Pace(settings.reservations.rate, settings.reservations.max_age_seconds, poll_seconds)
     seller = _Stock(stock, settings.stock.write_timeout_seconds)
     return Selling(database, seller, name, pace, new_id, _changed(fence), metrics.reservations_ended)
 
