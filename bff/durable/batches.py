@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from bff.durable import journal
 from bff.durable.claims import Worker
-from bff.durable.database import Row, Tx
+from bff.durable.driver import Row, Tx
 from bff.durable.journal import Event
 
 MOST_ITEMS = 500

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from bff.durable import journal, keys
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 from bff.durable.journal import Change, Event
 from bff.durable.keys import Key
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bff.durable import changes
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 from bff.durable.journal import Event
 
 _NEXT = """

@@ -8,12 +8,14 @@ import asyncio
 import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
+
+from bff.durable.driver import Connection, Driver, Lost, Torn, Tx
 
 MOST_TOGETHER = 256
 MOST_WAITING = 20_000
@@ -21,67 +23,11 @@ WAIT_SECONDS = 5.0
 RETRY_SECONDS = 0.5
 
 T = TypeVar("T")
-Row = tuple[Any, ...]
 log = structlog.get_logger(__name__)
 
 
 class Away(Exception):
     """The database cannot be had at present. Whether what was asked for is committed is not known."""
-
-
-class Lost(Exception):
-    """The connection is of no more use."""
-
-
-class Torn(Exception):
-    """The transaction was undone for what others did at once; alone it may pass."""
-
-
-class Tx(Protocol):
-    """A transaction. Statements have `?` for each parameter. Raises Lost or Torn."""
-
-    @property
-    def locking(self) -> str:
-        """What a select that locks its rows ends with."""
-
-    @property
-    def skipping(self) -> str:
-        """What a select that locks its rows, and passes over those that others hold, ends with."""
-
-    def rows(self, sql: str, *parameters: Any) -> list[Row]:
-        """Return what a statement finds."""
-
-    def run(self, sql: str, *parameters: Any) -> int:
-        """Run a statement and return how many rows it met."""
-
-    def each(self, sql: str, parameters: Iterable[Sequence[Any]]) -> None:
-        """Run a statement once for each row of parameters."""
-
-
-class Connection(Tx, Protocol):
-    """A connection to a database. Raises Lost or Torn."""
-
-    def begin(self, *, write: bool) -> None:
-        """Begin a transaction."""
-
-    def commit(self) -> None:
-        """Commit it; once this returns it is on disk."""
-
-    def rollback(self) -> None:
-        """Undo it."""
-
-    def close(self) -> None:
-        """Close; never raises."""
-
-
-class Driver(Protocol):
-    """Where a database is."""
-
-    def connect(self) -> Connection:
-        """Return a connection whose tables are there; raises Lost."""
-
-    def now(self) -> float:
-        """Return the seconds since 1970, which never jump while the process lives."""
 
 
 @dataclass(slots=True)
@@ -101,6 +47,7 @@ class Line:
         self._connection: Connection | None = None
         self._stopping = False
         self._late = False
+        self._said = ""
         self._thread: threading.Thread | None = None
 
     def __repr__(self) -> str:
@@ -152,8 +99,12 @@ class Line:
                 return
 
     def _connect(self) -> None:
-        with contextlib.suppress(Lost):
+        try:
             self._connection = self._driver.connect()
+        except Lost as exc:
+            self._say_away(exc)
+        else:
+            self._said = ""
             log.info("the database is there", line=self._name)
 
     def _batch(self) -> list[_Asked]:
@@ -178,7 +129,7 @@ class Line:
                     self._alone(asked)
                 return
         except Lost as exc:
-            log.warning("the database is away", line=self._name, error=str(exc.__cause__ or exc))
+            self._say_away(exc)
             self._drop()
             return
         for asked, result in zip(batch, found, strict=True):
@@ -209,6 +160,11 @@ class Line:
             connection.rollback()
             raise
         return found
+
+    def _say_away(self, error: Lost) -> None:
+        if (why := str(error.__cause__ or error)) != self._said:  # else it would be said twice a second
+            log.warning("the database is away", line=self._name, error=why)
+            self._said = why
 
     def _drop(self) -> None:
         if self._connection is not None:

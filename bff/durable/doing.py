@@ -6,7 +6,8 @@ from functools import partial
 from typing import TypeVar
 
 from bff.durable.claims import Worker
-from bff.durable.database import Database, Tx
+from bff.durable.database import Database
+from bff.durable.driver import Tx
 from bff.durable.steps import Begun, Part, Steps
 from bff.product.parts import SourceName
 from bff.product.writing import Declined, Failed, Outcome, Stored, Unwritten, Write, Writing

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 
 CHANGE_ENDS = ("succeeded", "compensated", "failed", "cancelled", "timed_out")
 RESERVATION_ENDS = ("confirmed", "rejected", "released")

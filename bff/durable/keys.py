@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 
 KEPT_SECONDS = 86_400.0
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import psycopg
 from psycopg import errors
 
-from bff.durable.database import Lost, Row, Torn
+from bff.durable.driver import Lost, Row, Torn
 from bff.durable.schema import migrate
 
 T = TypeVar("T")

@@ -12,7 +12,8 @@ import structlog
 
 from bff.durable import batches, claims
 from bff.durable.claims import Claim, Worker
-from bff.durable.database import Database, Tx
+from bff.durable.database import Database
+from bff.durable.driver import Tx
 from bff.durable.selling import Selling
 
 GONE_SECONDS = 8.0

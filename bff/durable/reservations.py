@@ -6,7 +6,7 @@ from typing import Literal
 
 from bff.durable import journal, keys
 from bff.durable.changes import Reused
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 from bff.durable.journal import Event, Reservation
 from bff.durable.keys import Key
 

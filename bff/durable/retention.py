@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from bff.durable.database import Database, Tx
+from bff.durable.database import Database
+from bff.durable.driver import Tx
 from bff.durable.keys import KEPT_SECONDS
 
 TOGETHER = 500

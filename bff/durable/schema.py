@@ -4,7 +4,7 @@ Steps are only ever added, and each leaves the tables readable by the version be
 nothing is renamed or dropped. A process that finds more steps than it knows works on.
 """
 
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 
 STEPS: tuple[tuple[str, ...], ...] = (
     (

@@ -15,7 +15,8 @@ import structlog
 from bff.durable import batches, reservations
 from bff.durable.batches import Batch
 from bff.durable.claims import Worker
-from bff.durable.database import Away, Database, Tx
+from bff.durable.database import Away, Database
+from bff.durable.driver import Tx
 from clients.errors import UpstreamError
 
 GATHER_SECONDS = 0.01

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bff.durable.database import Lost, Row
+from bff.durable.driver import Lost, Row
 from bff.durable.schema import migrate
 
 T = TypeVar("T")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bff.durable import changes, journal
 from bff.durable.claims import Claim, Worker
-from bff.durable.database import Tx
+from bff.durable.driver import Tx
 from bff.durable.journal import Change, Event, Step
 
 UNWRITTEN, IN_DOUBT, WRITTEN = range(3)

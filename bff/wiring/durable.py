@@ -15,9 +15,10 @@ from bff.durable import census, sqlite
 from bff.durable.batches import Batch
 from bff.durable.census import Census
 from bff.durable.claims import Worker as Name
-from bff.durable.database import Away, Database, Driver
+from bff.durable.database import Away, Database
 from bff.durable.desk import Desk
 from bff.durable.doing import Needs, Patience
+from bff.durable.driver import Driver
 from bff.durable.engine import Place
 from bff.durable.selling import Pace, Selling
 from bff.durable.worker import ALONE_SECONDS, IDLE_SECONDS, Terms, Worker
@@ -106,8 +107,16 @@ def durable(settings: Settings, writing: Writing, fence: Fence, metrics: Metrics
     desk = Desk(database, settings.reservations.max_queued, worker.wake if worker else _nobody, metrics.change_ended)
     found = Durable(database, desk, worker, stock, release, settings.authenticates)
     if found.enabled:
+        _warn(settings)
         metrics.watch_durable(lambda: found.census, lambda: database.usable)
     return found
+
+
+def _warn(settings: Settings) -> None:
+    if settings.database_url is None and settings.redis_url is not None:
+        log.warning("pods that share Redis do not share SQLite: set BFF_DATABASE_URL, or let one of them write alone")
+    if settings.database_url is not None and settings.redis_url is None:
+        log.warning("without BFF_REDIS_URL the pods are not told of what changes and reservations write")
 
 
 def new_id() -> str:
