@@ -8,12 +8,13 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from bff.api.auth import Refused, scoped
-from bff.api.changes import PREFIX, SCOPE, unknown
+from bff.api.changes import PREFIX, SCOPE, SECURED, unknown
 from bff.api.edge import is_head
 from bff.api.ids import Id
 from bff.api.schema import EVENT_RESPONSES
 from bff.auth.bearer import Authenticator
-from bff.durable.desk import Away, Desk
+from bff.durable.database import Away
+from bff.durable.desk import Desk
 from bff.durable.journal import CHANGE_ENDS, Event
 from bff.product.loader import iso
 
@@ -69,6 +70,7 @@ def router(desk: Desk, authenticator: Authenticator, clock: Callable[[], float])
         response_class=Response,
         responses=EVENT_RESPONSES,
         dependencies=[Depends(scoped(authenticator, SCOPE))],
+        openapi_extra=SECURED,
     )
     async def events(id: Id, request: Request) -> Response:  # noqa: A002 - as the path has it
         """What happens to a change, from the first event, or from that after `Last-Event-ID`."""

@@ -14,7 +14,7 @@ from bff.api.context import context_of
 from bff.api.idempotency import accepted, in_use, key_name, key_of, reused
 from bff.api.ids import PATTERN, Id
 from bff.api.problems import problem
-from bff.api.schema import CHANGE_BODY, CHANGE_RESPONSES, Change, Changes
+from bff.api.schema import CHANGE_BODY, CHANGE_RESPONSES, SECURITY, Change, Changes
 from bff.auth.bearer import Authenticator
 from bff.auth.caller import Principal
 from bff.durable import journal
@@ -26,6 +26,7 @@ from bff.product.writing import Writing
 
 PREFIX = "/api/v1/changes"
 SCOPE = "catalog:write"
+SECURED: dict[str, Any] = {"security": [{SECURITY: []}]}
 _NO_STORE = {"cache-control": "no-store"}
 
 State = Literal["pending", "running", "succeeded", "compensated", "failed", "cancelled", "timed_out"]
@@ -35,6 +36,7 @@ def router(desk: Desk, writing: Writing, authenticator: Authenticator, new_id: C
     """Return the routes. new_id: makes names whose order is that of time."""
     router = APIRouter(prefix=PREFIX, tags=["changes"])
     caller = Depends(scoped(authenticator, SCOPE))
+    looks: dict[str, Any] = {"responses": CHANGE_RESPONSES, "dependencies": [caller], "openapi_extra": SECURED}
 
     @router.post("", status_code=202, response_class=Response, responses=CHANGE_RESPONSES, openapi_extra=CHANGE_BODY)
     async def ask(request: Request, principal: Annotated[Principal, caller]) -> Response:
@@ -59,7 +61,7 @@ def router(desk: Desk, writing: Writing, authenticator: Authenticator, new_id: C
         change = outcome.change
         return accepted(_encode(view(change)), f"{PREFIX}/{change.id}", replayed=outcome.replayed)
 
-    @router.get("", response_model=Changes, responses=CHANGE_RESPONSES, dependencies=[caller])
+    @router.get("", response_model=Changes, **looks)
     async def several(
         state: State | None = None,
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
@@ -70,13 +72,13 @@ def router(desk: Desk, writing: Writing, authenticator: Authenticator, new_id: C
         more = found[limit - 1].id if len(found) > limit else None
         return _json({"items": [view(change) for change in found[:limit]], "next": more})
 
-    @router.get("/{id}", response_model=Change, responses=CHANGE_RESPONSES, dependencies=[caller])
+    @router.get("/{id}", response_model=Change, **looks)
     async def one(id: Id, request: Request) -> Response:  # noqa: A002 - as the path has it
         """A change as it is."""
         change = await desk.find_change(id)
         return unknown(request) if change is None else _json(view(change))
 
-    @router.delete("/{id}", status_code=202, responses=CHANGE_RESPONSES, dependencies=[caller])
+    @router.delete("/{id}", status_code=202, **looks)
     async def stop(id: Id, request: Request) -> Response:  # noqa: A002 - as the path has it
         """Have no later step of a change begin, and undo those that are done."""
         outcome = await desk.cancel(id, f"asked for by request {context_of(request.scope).caller.request_id}")

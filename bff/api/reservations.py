@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from bff.api.auth import Refused, scoped
 from bff.api.body import parsed, read_json
+from bff.api.changes import SECURED
 from bff.api.idempotency import accepted, in_use, key_name, key_of, reused
 from bff.api.ids import Id
 from bff.api.problems import problem
@@ -41,6 +42,7 @@ def router(desk: Desk, authenticator: Authenticator, new_id: Callable[[], str], 
     router = APIRouter(tags=["reservations"])
     known = scoped(authenticator, "reservations")
     body = {**request_body(Quantity), "parameters": [KEY_PARAMETER]}
+    looks: dict[str, Any] = {"responses": RESERVATION_RESPONSES, "openapi_extra": SECURED}
 
     async def asking(request: Request) -> Principal:
         return await known(request)
@@ -72,14 +74,14 @@ def router(desk: Desk, authenticator: Authenticator, new_id: Callable[[], str], 
         found = answer.reservation
         return accepted(_encode(found), f"{PREFIX}/{found.id}", replayed=answer.replayed)
 
-    @router.get(f"{PREFIX}/{{id}}", response_model=Reservation, responses=RESERVATION_RESPONSES)
+    @router.get(f"{PREFIX}/{{id}}", response_model=Reservation, **looks)
     async def one(principal: Annotated[Principal, Depends(asking)], id: Id, request: Request) -> Response:  # noqa: A002
         """A reservation of the caller's as it is."""
         _need(sells)
         found = await desk.find_reservation(principal.name, id)
         return _unknown(request) if found is None else _answer(found, 200)
 
-    @router.delete(f"{PREFIX}/{{id}}", status_code=202, responses=RESERVATION_RESPONSES)
+    @router.delete(f"{PREFIX}/{{id}}", status_code=202, **looks)
     async def release(principal: Annotated[Principal, Depends(asking)], id: Id, request: Request) -> Response:  # noqa: A002
         """Give a reservation of the caller's back."""
         _need(sells)

@@ -52,15 +52,13 @@ class Ended:
 
 def accept(tx: Tx, order: Order, now: float) -> Accepted | Reused:
     """Accept a change, or return what was accepted under its key before."""
-    used = keys.used(tx, [order.key]).get((order.key.caller, order.key.name))
-    if used is not None:
-        first, subject = used
-        if first != order.key.fingerprint:
-            return Reused()
+    first, subject = keys.take(tx, [(order.key, order.id)])[order.key.caller, order.key.name]
+    if first != order.key.fingerprint:
+        return Reused()
+    if subject != order.id:
         return Accepted(journal.fold_change(subject, journal.events(tx, subject)[:1]), replayed=True)
     facts = {"sku_id": order.sku_id, "steps": [part.source for part in order.parts], "caller": order.key.caller}
     event = Event(1, now, "accepted", state="pending", facts=facts)
-    keys.keep(tx, [(order.key, order.id)])
     tx.run(
         """insert into bff_changes (id, sku_id, caller, priority, timeout_seconds, created_at, state, seq, request_id,
         trace_id) values (?, ?, ?, ?, ?, ?, 'pending', 1, ?, ?)""",

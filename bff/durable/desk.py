@@ -6,10 +6,9 @@ from functools import partial
 from typing import Literal
 
 from bff.durable import changes, journal, reservations
-from bff.durable.changes import Accepted, Ended, Order
-from bff.durable.changes import Reused as Reused
-from bff.durable.database import Away as Away
-from bff.durable.database import Database, Tx
+from bff.durable.changes import Accepted, Ended, Order, Reused
+from bff.durable.database import Database
+from bff.durable.driver import Tx
 from bff.durable.journal import CHANGE_ENDS, Change, Event, Reservation
 from bff.durable.keys import Key
 from bff.durable.reservations import Answer, Wish

@@ -1,7 +1,9 @@
 """What every step of a change needs: its record, its owner, and patience with both."""
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from functools import partial
 from typing import TypeVar
 
@@ -15,6 +17,8 @@ from clients.errors import UpstreamError
 from clients.given import Given
 from clients.source import Caller, Held
 
+CONFLICT, CHANGED = 409, 412
+_REFUSED = (404, 422)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -45,11 +49,13 @@ class Needs:
 class Trouble:
     """Why an attempt came to nothing.
 
-    final: whether another one would as well. in_doubt: whether something may be stored all the same.
+    final: whether another one would as well. refused: whether the owner knows no such product, or no such part, ever.
+    in_doubt: whether something may be stored all the same.
     """
 
     cause: str
     final: bool = False
+    refused: bool = False
     in_doubt: bool = False
 
 
@@ -88,9 +94,11 @@ class OnePart:
             held = await self.held(begun)
             if isinstance(held, Trouble):
                 return replace(held, in_doubt=True)
-            if held is not None and held.part.shown == part.shown.encode():
+            if held is not None and same(held.part.shown, part.shown):
                 await self._stored(held.part.shown)
                 return None
+            if outcome == Declined(CONFLICT):  # or be still at it
+                return replace(trouble, final=False, in_doubt=True)
         await self.record(partial(self.steps.unsent, source=self.source))
         return trouble
 
@@ -109,9 +117,11 @@ class OnePart:
         """Say what an outcome means that is not Stored."""
         owner = f"the {self.source} service"
         if isinstance(outcome, Declined):
-            return Trouble(f"{owner} answered {outcome.status}", final=outcome.status != 412)
+            final, refused = outcome.status != CHANGED, outcome.status in _REFUSED
+            return Trouble(f"{owner} answered {outcome.status}", final, refused)
         if isinstance(outcome, Failed):
-            return Trouble(f"{owner} failed", final=not outcome.open, in_doubt=outcome.open)
+            final = not outcome.open and not outcome.passing
+            return Trouble(f"{owner} failed", final=final, in_doubt=outcome.open)
         if isinstance(outcome, Unwritten):
             return Trouble(f"{owner} could not be written to: {outcome.why.replace('_', ' ')}")
         return Trouble(f"{owner} did not answer in time", in_doubt=True)
@@ -119,6 +129,14 @@ class OnePart:
     async def _stored(self, shown: bytes) -> None:
         now = self.needs.database.now()
         await self.record(partial(self.steps.finish, source=self.source, shown=shown.decode(), now=now))
+
+
+def same(shown: bytes | str, other: bytes | str | None) -> bool:
+    """Return whether two parts are the same, however their amounts are written."""
+    if other is None:
+        return False
+    one, two = (json.loads(text, parse_float=Decimal, parse_int=Decimal) for text in (shown, other))
+    return bool(one == two)
 
 
 def given(sent: str, shown: str) -> Given:

@@ -35,9 +35,13 @@ def used(tx: Tx, keys: list[Key]) -> dict[tuple[str, str], tuple[str, str]]:
     return {(caller, name): (first, subject) for caller, name, first, subject in found}
 
 
-def keep(tx: Tx, uses: list[tuple[Key, str]]) -> None:
-    """Keep what keys were used for."""
+def take(tx: Tx, uses: list[tuple[Key, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Take keys for subjects, and return what each is used for: what it is taken for, where another one came first.
+
+    Without an error even where both come at once: the later one waits for the earlier one's transaction.
+    """
     tx.each(
-        "insert into bff_keys (caller, name, fingerprint, subject) values (?, ?, ?, ?)",
+        "insert into bff_keys (caller, name, fingerprint, subject) values (?, ?, ?, ?) on conflict do nothing",
         [(key.caller, key.name, key.fingerprint, subject) for key, subject in uses],
     )
+    return used(tx, [key for key, _ in uses])

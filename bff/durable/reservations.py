@@ -44,18 +44,12 @@ def accept(tx: Tx, wishes: Sequence[Wish], most: int, now: float) -> list[Answer
 
     No two of them have the same key. most: that may be queued.
     """
+    ((queued,),) = tx.rows(f"select count from bff_counts where name = 'queued'{tx.locking}")  # nobody else accepts now
     used = keys.used(tx, [wish.key for wish in wishes])
-    new = [wish for wish in wishes if (wish.key.caller, wish.key.name) not in used]
-    ((queued,),) = tx.rows(f"select count from bff_counts where name = 'queued'{tx.locking}")
-    taken = new[: max(0, most - queued)]
-    if taken:
-        _take(tx, taken, now)
-    fresh: dict[Key, Answer] = {wish.key: Reserved(_new(wish, now), replayed=False) for wish in taken}
-    answers: list[Answer] = []
-    for wish in wishes:
-        use = used.get((wish.key.caller, wish.key.name))
-        answers.append(fresh.get(wish.key, Full()) if use is None else _again(tx, wish, *use))
-    return answers
+    new = [wish for wish in wishes if (wish.key.caller, wish.key.name) not in used][: max(0, most - queued)]
+    used |= keys.take(tx, [(wish.key, wish.id) for wish in new])  # but for changes, which have keys, too
+    _take(tx, [wish for wish in new if used[wish.key.caller, wish.key.name][1] == wish.id], now)
+    return [_answer(tx, wish, used.get((wish.key.caller, wish.key.name)), now) for wish in wishes]
 
 
 def find(tx: Tx, caller: str, reservation_id: str) -> Reservation | None:
@@ -96,14 +90,18 @@ def want(tx: Tx, which: Sequence[tuple[str, int]], what: Literal["release", "exp
     journal.append_each(tx, asked)
 
 
-def _again(tx: Tx, wish: Wish, fingerprint: str, subject: str) -> Answer:
+def _answer(tx: Tx, wish: Wish, use: tuple[str, str] | None, now: float) -> Answer:
+    if use is None:
+        return Full()
+    fingerprint, subject = use
     if fingerprint != wish.key.fingerprint:
         return Reused()
+    if subject == wish.id:
+        return Reserved(Reservation(wish.id, wish.sku_id, wish.quantity, now, updated_at=now), replayed=False)
     return Reserved(journal.fold_reservation(subject, journal.events(tx, subject)[:1]), replayed=True)
 
 
 def _take(tx: Tx, wishes: Sequence[Wish], now: float) -> None:
-    keys.keep(tx, [(wish.key, wish.id) for wish in wishes])
     tx.each(
         """insert into bff_reservations (id, sku_id, caller, quantity, state, seq, created_at, updated_at)
         values (?, ?, ?, ?, 'queued', 1, ?, ?)""",
@@ -120,7 +118,3 @@ def _take(tx: Tx, wishes: Sequence[Wish], now: float) -> None:
         ],
     )
     tx.run("update bff_counts set count = count + ? where name = 'queued'", len(wishes))
-
-
-def _new(wish: Wish, now: float) -> Reservation:
-    return Reservation(wish.id, wish.sku_id, wish.quantity, now, updated_at=now)

@@ -3,7 +3,7 @@
 from functools import partial
 from itertools import count
 
-from bff.durable.doing import OnePart, Trouble, given
+from bff.durable.doing import OnePart, Trouble, given, same
 from bff.durable.steps import Begun, Part
 from bff.product.writing import Stored
 from clients.source import Held
@@ -23,7 +23,7 @@ class Undo(OnePart):
             trouble = await self._attempt(begun)
             if trouble is None:
                 continue  # something is known that was not: what is left to do is on record
-            if trouble.final or now > until:
+            if now > until or trouble.refused:
                 now = self.needs.database.now()
                 await self.record(partial(self.steps.fail_undo, source=self.source, cause=trouble.cause, now=now))
                 return "failed"
@@ -62,10 +62,13 @@ class Undo(OnePart):
 
 def _settled(part: Part, held: Held | None) -> str | None:
     """Return the state of a part that needs no writing back."""
-    shown = None if held is None else held.part.shown.decode()
-    if shown == part.before_shown and (part.undo_in_doubt or shown == part.shown):
+    if held is None:
+        return "superseded"
+    shown = held.part.shown
+    as_written = same(shown, part.shown)
+    if same(shown, part.before_shown) and (part.undo_in_doubt or as_written):
         return "compensated"  # by an earlier try, or there never was a difference
-    return None if shown == part.shown else "superseded"
+    return None if as_written else "superseded"
 
 
 def _before(part: Part) -> tuple[str, str]:

@@ -15,7 +15,7 @@ from bff.product.parts import SourceName
 from bff.resilience.breaker import Circuit
 from bff.resilience.errors import CircuitOpen
 from bff.resilience.stack import Clock
-from clients.errors import NotSent, Unavailable, Unknown, UpstreamError
+from clients.errors import NotSent, Postponed, Throttled, Unavailable, Unknown, UpstreamError
 from clients.given import Given
 from clients.source import Caller, Held, Source
 from clients.write import Writer
@@ -74,9 +74,13 @@ class Unwritten:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The owner answered something else. open: whether it may have stored it all the same."""
+    """The owner answered something else.
+
+    open: whether it may have stored it all the same. passing: whether it said that the same may do better later.
+    """
 
     open: bool
+    passing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +170,7 @@ class Writing:
         except Unknown:
             return Unanswered()
         except UpstreamError as exc:
-            return Failed(open=isinstance(exc, Unavailable))
+            return Failed(open=isinstance(exc, Unavailable), passing=isinstance(exc, Postponed | Throttled))
         if written.status >= 400:
             return Declined(written.status)
         return Stored(written.part or write.part.shown)

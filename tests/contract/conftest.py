@@ -10,12 +10,14 @@ from tests.harness import with_front
 
 FRONT = "front"
 _ONCE = (process.run, process.serving)
-_BULK = ".test_bulk"  # how parts are read knows nothing of how their page is asked for
+# How parts are read, and what is done later, knows nothing of how a page is asked for.
+_APART = (".test_bulk", ".test_change", ".test_idempotency", ".test_reservation")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run tests both ways, but for those that start a process of their own, or none, or watch a source alone."""
-    if not inspect.iscoroutinefunction(metafunc.function) or _BULK in metafunc.module.__name__:
+    name = metafunc.module.__name__
+    if not inspect.iscoroutinefunction(metafunc.function) or any(part in name for part in _APART):
         return
     used = (getattr(metafunc.module, name, None) for name in metafunc.function.__code__.co_names)
     if not any(function in _ONCE for function in used):
