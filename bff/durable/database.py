@@ -101,7 +101,7 @@ class Line:
     def _connect(self) -> None:
         try:
             self._connection = self._driver.connect()
-        except Lost as exc:
+        except Exception as exc:  # the thread goes on, whatever a driver raises
             self._say_away(exc)
         else:
             self._said = ""
@@ -111,11 +111,13 @@ class Line:
         """Wait for something to do, and return all that there is."""
         batch: list[_Asked] = []
         with contextlib.suppress(queue.Empty):
-            first = self._queue.get(timeout=RETRY_SECONDS)
-            while len(batch) < MOST_TOGETHER:
-                if first is not None and first.answer.set_running_or_notify_cancel():
-                    batch.append(first)
-                first = self._queue.get_nowait()
+            asked = self._queue.get(timeout=RETRY_SECONDS)
+            while True:
+                if asked is not None and asked.answer.set_running_or_notify_cancel():
+                    batch.append(asked)
+                if len(batch) == MOST_TOGETHER:
+                    break
+                asked = self._queue.get_nowait()
         return batch
 
     def _serve(self, batch: list[_Asked]) -> None:
@@ -161,7 +163,7 @@ class Line:
             raise
         return found
 
-    def _say_away(self, error: Lost) -> None:
+    def _say_away(self, error: Exception) -> None:
         if (why := str(error.__cause__ or error)) != self._said:  # else it would be said twice a second
             log.warning("the database is away", line=self._name, error=why)
             self._said = why

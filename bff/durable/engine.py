@@ -26,6 +26,8 @@ VERSION = "1"
 
 THREADS = 4
 JOIN_SECONDS = 10.0
+STOP_LOOK_SECONDS = 0.25
+"""How often DBOS looks whether it is to stop; each look is a query, too."""
 
 Perform = Callable[[Claim, str], Awaitable[str]]
 
@@ -179,6 +181,7 @@ def _launch(place: Place, register: Callable[[], None]) -> None:
             console_log_level="CRITICAL",
             enable_otlp=False,
             use_listen_notify=False,
+            notification_listener_polling_interval_sec=STOP_LOOK_SECONDS,
             serializer=DBOSPortableJSONSerializer(),  # the default unpickles what is in its tables
         )
     )

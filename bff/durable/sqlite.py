@@ -13,11 +13,12 @@ from bff.durable.schema import migrate
 
 T = TypeVar("T")
 BUSY_SECONDS = 2.0
+_CALLERS = (sqlite3.SQLITE_ERROR, sqlite3.SQLITE_RANGE, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG)
 _LOST = (sqlite3.OperationalError, sqlite3.DatabaseError, OSError)
 
 
 class SqliteConnection:
-    """A connection to the file. IntegrityError is the caller's own doing, and passes."""
+    """A connection to the file. What is the caller's own doing passes as it is."""
 
     locking = skipping = ""  # a transaction that writes is alone
 
@@ -58,7 +59,10 @@ class SqliteConnection:
             return what()
         except sqlite3.IntegrityError:
             raise
-        except _LOST as exc:
+        except sqlite3.Error as exc:
+            # Kept beside the extended ones in the lowest byte (https://sqlite.org/rescode.html).
+            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _CALLERS:
+                raise
             raise Lost from exc
 
 
