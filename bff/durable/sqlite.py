@@ -18,12 +18,17 @@ _LOST = (sqlite3.OperationalError, sqlite3.DatabaseError, OSError)
 
 
 class SqliteConnection:
-    """A connection to the file. What is the caller's own doing passes as it is."""
+    """A connection to the file. What is the caller's own doing passes as it is.
+
+    path: where the file must still be when something is committed; None: wherever it is.
+    """
 
     locking = skipping = ""  # a transaction that writes is alone
 
-    def __init__(self, raw: sqlite3.Connection) -> None:
+    def __init__(self, raw: sqlite3.Connection, path: Path | None = None) -> None:
         self._raw = raw
+        self._path = path
+        self._file = _identity(path)
 
     def rows(self, sql: str, *parameters: Any) -> list[Row]:
         """Return what a statement finds."""
@@ -43,6 +48,8 @@ class SqliteConnection:
 
     def commit(self) -> None:
         """Commit it."""
+        if _identity(self._path) != self._file:  # on disk it would be, but where nobody finds it
+            raise Lost("the file is gone, or another one")
         self._do(lambda: self._raw.execute("commit"))
 
     def rollback(self) -> None:
@@ -86,7 +93,7 @@ class Sqlite:
                 raw = open_wal(self._path)
             except _LOST as exc:
                 raise Lost from exc
-            connection = SqliteConnection(raw)
+            connection = SqliteConnection(raw, self._path)
             try:
                 connection.begin(write=True)
                 migrate(connection)
@@ -130,6 +137,15 @@ def reach(path: Path) -> tuple[bool, str]:
     except _LOST as exc:
         return False, str(exc)
     return True, f"SQLite {sqlite3.sqlite_version}"
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Return what tells a file from another one of its name, None where there is none."""
+    try:
+        found = None if path is None else path.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_dev, found.st_ino)
 
 
 def open_wal(path: Path) -> sqlite3.Connection:
