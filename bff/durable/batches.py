@@ -24,7 +24,8 @@ _OUTCOMES = {
     "released": ("released", None),
 }
 
-# A walk from SKU to SKU: what one of them has waiting is passed over and not counted through.
+# A walk from SKU to SKU: what one of them has waiting is passed over and not counted through. No join, which would be
+# planned to walk to the end.
 _SKUS = f"""
     with recursive waiting (sku_id) as (
         select min(sku_id) from bff_reservations where {_UNSENT} and sku_id > ?
@@ -32,7 +33,7 @@ _SKUS = f"""
         select (select min(sku_id) from bff_reservations r where {_UNSENT} and r.sku_id > waiting.sku_id)
         from waiting where waiting.sku_id is not null)
     select sku_id from waiting
-    where sku_id is not null and not exists (select 1 from bff_batches b where b.sku_id = waiting.sku_id) limit ?"""
+    where sku_id is not null and (select 1 from bff_batches b where b.sku_id = waiting.sku_id) is null limit ?"""
 
 
 @dataclass(frozen=True, slots=True)

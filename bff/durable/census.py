@@ -25,7 +25,8 @@ def count(tx: Tx, now: float) -> Census:
     ((running,),) = tx.rows("select count(*) from bff_changes where state = 'running'")
     oldest = tx.rows("select created_at from bff_changes where id = ?", first_pending) if first_pending else []
     ((queued,),) = tx.rows("select count from bff_counts where name = 'queued'")
-    ((since,),) = tx.rows("select min(created_at) from bff_reservations where state = 'queued'")
+    oldest_sql = "select min(created_at) from bff_reservations where state = 'queued' and wanted is null"
+    ((since,),) = tx.rows(oldest_sql)
     ((returning,),) = tx.rows("select count(*) from bff_reservations where wanted is not null")
     ((batches,),) = tx.rows("select count(*) from bff_batches")
     ((workers,),) = tx.rows("select count(*) from bff_workers")

@@ -82,7 +82,8 @@ STEPS: tuple[tuple[str, ...], ...] = (
         )""",
         """create index bff_reservations_unsent on bff_reservations (sku_id, id)
             where state = 'queued' and batch is null and wanted is null""",
-        "create index bff_reservations_queued on bff_reservations (created_at) where state = 'queued'",
+        """create index bff_reservations_queued on bff_reservations (created_at)
+            where state = 'queued' and wanted is null""",
         "create index bff_reservations_wanted on bff_reservations (id) where wanted is not null",
         "create index bff_reservations_batch on bff_reservations (batch) where batch is not null",
         "create index bff_reservations_ended on bff_reservations (ended_at) where ended_at is not null",
