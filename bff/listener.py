@@ -44,6 +44,7 @@ class Listener(uvicorn.Server):
             timeout_graceful_shutdown=grace_seconds,  # type: ignore[arg-type] # passed to wait_for: fractions are fine
         )
         super().__init__(config)
+        self.servers: list[asyncio.base_events.Server] = []  # uvicorn has none before it has started
         self.sock = sock
         self._stop = asyncio.Event()
 
@@ -56,14 +57,22 @@ class Listener(uvicorn.Server):
     async def listening(self) -> AsyncIterator[None]:
         """Listen while the body runs; afterwards requests in flight get their grace."""
         task = asyncio.get_running_loop().create_task(self.serve(sockets=[self.sock]))
-        while not self.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag for it and no event
-            await asyncio.sleep(0.005)
         try:
+            while not self.started and not task.done():  # noqa: ASYNC110 - uvicorn has a flag for it and no event
+                await asyncio.sleep(0.005)
             yield
         finally:
             self.should_exit = True
             self._stop.set()
             await task
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve until told to stop, or until cancelled: uvicorn would leave its sockets open then."""
+        try:
+            await super().serve(sockets)
+        except asyncio.CancelledError:
+            self._abandon()
+            raise
 
     async def main_loop(self) -> None:
         """Do uvicorn's regular chores until told to stop; its own would notice that a tick later."""
@@ -73,6 +82,12 @@ class Listener(uvicorn.Server):
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(TICK_SECONDS):
                     await self._stop.wait()
+
+    def _abandon(self) -> None:
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
 
 
 def bind(host: str, port: int, setting: str) -> socket.socket:

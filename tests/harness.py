@@ -128,6 +128,11 @@ class Bff:
         return str((await self.admin("/sources")).json[source]["circuit"])
 
 
+def patient(seconds: float = 10) -> dict[str, Any]:
+    """Return settings that give pages and sources so long: a busy machine must not look like a slow source."""
+    return {"deadline_seconds": seconds, **{f"{name}__attempt_timeout_seconds": seconds for name in SOURCES}}
+
+
 async def exchange(service: Bff, data: bytes) -> bytes:
     """Send bytes and read until the service closes."""
     parts = urlsplit(service.run.public_url)

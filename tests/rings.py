@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.launcher import launcher, write_launcher
+from tests.runs import Pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 USAGE = "usage: python -m tests.rings RING[,RING...] [-- PYTEST ARGUMENTS]"
@@ -211,13 +212,6 @@ def _wanted(tools: Iterable[str], table: Table) -> str:
     return "; ".join(wanted)
 
 
-def run_pytest(request: Request, path: str, root: Path) -> int:
-    """Run pytest on the folders of the asked rings; return its exit code."""
-    folders = [f"tests/{ring}" for ring in request.rings]
-    command = [sys.executable, "-m", "pytest", *folders, *request.pytest]
-    return subprocess.run(command, cwd=root, env={**os.environ, "PATH": path}, check=False).returncode
-
-
 def run(arguments: Sequence[str], table: Table, root: Path, path: str, fetch: Fetch) -> int:
     """Run the asked rings, or none of them; return pytest's exit code, 1 for a missing tool, 2 for misuse."""
     try:
@@ -230,7 +224,8 @@ def run(arguments: Sequence[str], table: Table, root: Path, path: str, fetch: Fe
     if missing := toolbox.missing(tools):
         print(refusal(request.rings, missing, table), file=sys.stderr)
         return 1
-    return run_pytest(request, os.pathsep.join([*toolbox.bin_dirs(tools), path]), root)
+    env = {**os.environ, "PATH": os.pathsep.join([*toolbox.bin_dirs(tools), path])}
+    return Pytest(tuple(f"tests/{ring}" for ring in request.rings), root, env).run(request.pytest)
 
 
 def main() -> int:

@@ -10,6 +10,7 @@ DBOS 3.4: a workflow is recovered by a process that launches with the same execu
 import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,13 +30,15 @@ JOIN_SECONDS = 10.0
 STOP_LOOK_SECONDS = 0.25
 """How often DBOS looks whether it is to stop; each look is a query, too."""
 
+_ONE = threading.Lock()  # DBOS is one in a process: a second one would share its registry and its tables
+
 Perform = Callable[[Claim, str], Awaitable[str]]
 
 log = structlog.get_logger(__name__)
 
 
 class NotLaunched(Exception):
-    """The engine could not be started: its database is away."""
+    """The engine could not be started: its database is away, or another one runs in this process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,16 @@ class Engine:
         await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     async def _live(self) -> None:
-        """Be the engine's thread."""
+        """Be the engine's thread, unless there is one."""
+        if not _ONE.acquire(blocking=False):
+            self._tell(NotLaunched("another engine runs in this process"))
+            return
+        try:
+            await self._drive()
+        finally:
+            _ONE.release()
+
+    async def _drive(self) -> None:
         from dbos import DBOS  # takes half a second and 50 MB: for those alone who have changes to do
 
         try:
@@ -129,7 +141,8 @@ class Engine:
                 launched.set_result(None) if error is None else launched.set_exception(error)
 
         assert self._home is not None and self._launched is not None, "told before it was started"
-        self._home.call_soon_threadsafe(told, self._launched)
+        with suppress(RuntimeError):  # a loop that is gone has nobody to tell
+            self._home.call_soon_threadsafe(told, self._launched)
 
     def _register(self) -> None:
         from dbos import DBOS

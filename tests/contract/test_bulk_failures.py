@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.contract.bulk import ALONE, BULK, GENEROUS, NOTHING_KEPT, amounts, found_each, found_together, joined
-from tests.harness import bff
+from tests.harness import bff, patient
 from tests.upstreams import Script, Seen, after, always, array, bulk, hang, in_turn, part, parts, raw, reset, response
 
 SKUS = [f"sku-{at:02}" for at in range(16)]
@@ -198,7 +198,7 @@ async def test_an_open_circuit_makes_no_call() -> None:
         "price__circuit__open_seconds": "60",
         "price__attempts": "1",
     }
-    async with bff(price=always("no", 500), **BULK, **circuit) as service:
+    async with bff(price=always("no", 500), **BULK, **circuit, **patient()) as service:
         assert (await service.page("first")).reasons["price"] == "unavailable"
         pages = await asyncio.gather(*(service.page(sku) for sku in SKUS))
         assert {page.reasons["price"] for page in pages} == {"circuit_open"}

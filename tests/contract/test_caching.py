@@ -4,7 +4,7 @@ import asyncio
 import re
 from typing import Any
 
-from tests.harness import Answer, bff, until
+from tests.harness import Answer, bff, patient, until
 from tests.upstreams import Script, after, always, by_sku, hang, parts
 
 PAGE, AGG = "/api/v1/products/1001", "/api/v1/products/agg/1001"
@@ -182,18 +182,19 @@ async def test_cache_status_of_a_load_that_was_joined() -> None:
 
 
 async def test_cache_status_is_on_errors_too_and_what_was_not_asked_is_bypassed() -> None:
-    async with bff(info=always("no", 404), info__not_found_seconds="60") as service:
+    async with bff(info=always("no", 404), info__not_found_seconds="60", **patient()) as service:
         assert status(await service.page("1001"), "info") == "fwd=miss; detail=not_found"
         await asyncio.sleep(0.1)
         answer = await service.get("/api/v1/products/1001", {})
         assert re.fullmatch(r"hit; ttl=5[0-9]; detail=not_found", status(answer, "info"))
+    soon = {f"{name}__attempt_timeout_seconds": "0.3" for name in ("price", "stock")}
     async with bff(info=always("no", 404), price=hang, stock=hang, info__not_found_seconds="60",
-                   deadline_seconds="0.3") as service:  # fmt: skip
+                   **{**ONCE, **patient(), **soon}) as service:  # fmt: skip
         await service.page("1001")
         await until(lambda: _idle(service))
         answer = await service.page("1001")
         assert [status(answer, name) for name in ("price", "stock")] == ["fwd=bypass", "fwd=bypass"]
-    async with bff(info=always("no", 500), info__attempts="1") as service:
+    async with bff(info=always("no", 500), info__attempts="1", **patient()) as service:
         assert status(await service.page("1001"), "info") == "fwd=miss; detail=unavailable"
 
 

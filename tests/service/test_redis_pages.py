@@ -1,15 +1,19 @@
 """Pages of several pods over one Redis: what one has loaded the others find, and one loads for all."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
-from tests.harness import Bff, until
+from bff.wiring.clocks import clock
+from tests.harness import SOURCES, Bff, patient, until
 from tests.redis_server import RedisServer
-from tests.service.redispods import LONG, Owner, invalidate, kept, page, places, pods, process, states
-from tests.upstreams import after, always, hang, parts
+from tests.service.redispods import LONG, Owner, invalidate, kept, page, places, pods, process, states, trusting
+from tests.upstreams import Script, Seen, always, hang, parts
 
 HITS, MISSES = ["hit"] * 3, ["fwd=miss"] * 3
-SOURCE_SECONDS = 0.3  # so that all of them come before the first is answered, on a slow machine too
+CLIENTS = 50
+# Of pods whose callers may change something each starts an engine for that, and all share one process here.
+READING: dict[str, Any] = {"auth__tokens": {}}
 
 
 def asked(pod: Bff) -> list[int]:
@@ -19,6 +23,16 @@ def asked(pod: Bff) -> list[int]:
 def questions(server: RedisServer) -> int:
     """Return how many scripts have run."""
     return int(server.client().info("commandstats").get("cmdstat_evalsha", {"calls": 0})["calls"])
+
+
+async def all_are(everybody: list[Bff], so: Callable[[Bff], bool]) -> bool:
+    return all(map(so, everybody))
+
+
+def cut_off(pod: Bff) -> bool:
+    """Whether writers wait for its loads, so that it may share them without Redis."""
+    redis = pod.service.caching.redis
+    return redis is not None and redis.pods.cut_off_since(clock())
 
 
 async def is_there(server: RedisServer, pattern: str) -> bool:
@@ -156,26 +170,48 @@ async def test_after_a_flush_each_pod_loads_each_key_once_at_most(server: RedisS
         assert max(asked(first)) <= 2 + 2 * len(everybody)
 
 
-async def cold(everybody: list[Bff], of: str = "1") -> list[Any]:
-    return await asyncio.gather(*(page(pod, of) for pod in everybody for _ in range(50)))
+async def cold(everybody: list[Bff], free: asyncio.Event) -> list[Any]:
+    """Have many ask each pod for what none of them has, and let the sources answer once all have asked."""
+
+    async def missed() -> bool:
+        labels = {"source": "price", "tier": "memory", "result": "miss"}
+        return all([await pod.metric("bff_cache_lookups_total", **labels) == CLIENTS for pod in everybody])
+
+    asking = asyncio.gather(*(page(pod) for pod in everybody for _ in range(CLIENTS)))
+    await until(missed)
+    free.set()
+    return await asking
 
 
-def slow() -> dict[str, Any]:
-    return {name: after(SOURCE_SECONDS, parts(name)) for name in ("info", "price", "stock")}
+def held(free: asyncio.Event) -> dict[str, Any]:
+    """Sources that answer nobody before they may."""
+
+    def one(answer: Script) -> Script:
+        async def script(seen: Seen, writer: asyncio.StreamWriter) -> None:
+            await free.wait()
+            await answer(seen, writer)
+
+        return script
+
+    return {name: one(parts(name)) for name in SOURCES}
 
 
 async def test_of_many_that_miss_at_once_one_loads(server: RedisServer) -> None:
-    async with pods(4, server.url, **slow(), **LONG) as everybody:
-        answers = await cold(everybody)
+    free = asyncio.Event()
+    async with pods(4, server.url, **held(free), **READING, **LONG, **patient()) as everybody:
+        await until(lambda: all_are(everybody, trusting))
+        answers = await cold(everybody, free)
         assert {(answer.status, answer.json["meta"]["complete"]) for answer in answers} == {(200, True)}
         assert asked(everybody[0]) == [1, 1, 1]
 
 
 async def test_without_redis_each_pod_loads_once(server: RedisServer) -> None:
-    async with pods(4, server.url, **slow(), **LONG) as everybody:
+    free = asyncio.Event()
+    async with pods(4, server.url, **held(free), **READING, **LONG, **patient()) as everybody:
+        await until(lambda: all_are(everybody, trusting))
         server.stop()
-        await asyncio.sleep(2.0)
-        answers = await cold(everybody)
+        await until(lambda: all_are(everybody, cut_off))
+        answers = await cold(everybody, free)
         assert {(answer.status, answer.json["meta"]["complete"]) for answer in answers} == {(200, True)}
         assert max(asked(everybody[0])) <= 4
 

@@ -90,10 +90,12 @@ class Lane:
             async with asyncio.timeout(CONNECT_SECONDS):
                 await connection.connect()  # type: ignore[no-untyped-call]
                 await self._prepare(connection)
-        except (RedisError, OSError, TimeoutError, ValueError) as exc:
-            self._failed("connect")
+        except BaseException as exc:  # cancelled, too: nobody else knows of this connection
             with suppress(Exception):
                 await connection.disconnect(nowait=True)
+            if not isinstance(exc, RedisError | OSError | TimeoutError | ValueError):
+                raise
+            self._failed("connect")
             raise Unanswered(type(exc).__name__) from exc
         self._connection = connection
         self.breaker.connected()
