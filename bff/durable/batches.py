@@ -99,14 +99,14 @@ def again(tx: Tx, batch_id: str, now: float) -> Batch | None:
         "select id, quantity from bff_reservations where batch = ? and wanted is null order by id", batch_id
     )
     if not found or not items:
-        _done(tx, batch_id)
+        dissolve(tx, batch_id)
         return None
     tx.run("update bff_batches set touched_at = ? where id = ?", now, batch_id)
     return Batch(batch_id, found[0][0], tuple(Item(*row) for row in items))
 
 
 def settle(tx: Tx, batch: Batch, results: Mapping[str, str], now: float) -> dict[tuple[str, str], int]:
-    """Put on record what the stock service answered; what it did not answer is to be sent again.
+    """Put on record what the stock service answered; where it did not answer everything, the batch stays.
 
     Return how many reservations ended in which state and for which reason.
     """
@@ -121,8 +121,15 @@ def settle(tx: Tx, batch: Batch, results: Mapping[str, str], now: float) -> dict
         if results.get(reservation_id) in _OUTCOMES
     ]
     counted = end(tx, ended, now)
-    _done(tx, batch.id)
+    if len(ended) == len(open_rows):
+        dissolve(tx, batch.id)
     return counted
+
+
+def dissolve(tx: Tx, batch_id: str) -> None:
+    """Put what is left of a batch back into the queue."""
+    tx.run("update bff_reservations set batch = null where batch = ?", batch_id)
+    tx.run("delete from bff_batches where id = ?", batch_id)
 
 
 def end(tx: Tx, ended: Sequence[tuple[str, int, str, str | None]], now: float) -> dict[tuple[str, str], int]:
@@ -201,8 +208,3 @@ def _mark(tx: Tx, ended: Sequence[tuple[str, int, str, str | None]], now: float)
     journal.append_each(
         tx, [(item, Event(seq + 1, now, "ended", state=state, cause=reason)) for item, seq, state, reason in ended]
     )
-
-
-def _done(tx: Tx, batch_id: str) -> None:
-    tx.run("update bff_reservations set batch = null where batch = ?", batch_id)
-    tx.run("delete from bff_batches where id = ?", batch_id)

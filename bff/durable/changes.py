@@ -52,7 +52,7 @@ class Ended:
 
 def accept(tx: Tx, order: Order, now: float) -> Accepted | Reused:
     """Accept a change, or return what was accepted under its key before."""
-    first, subject = keys.take(tx, [(order.key, order.id)])[order.key.caller, order.key.name]
+    first, subject = keys.take(tx, [(order.key, order.id)], now)[order.key.caller, order.key.name]
     if first != order.key.fingerprint:
         return Reused()
     if subject != order.id:

@@ -88,9 +88,13 @@ class OnePart:
             await self._stored(outcome.part)
             return None
         trouble = self.trouble(outcome)
-        if trouble.in_doubt or (again and isinstance(outcome, Unwritten)):
+        failed = isinstance(outcome, Failed) and outcome.open
+        if again and isinstance(outcome, Unwritten):
             return replace(trouble, in_doubt=True)
-        if again:  # an owner that knows no keys may refuse what it has stored already
+        if trouble.in_doubt and not (failed and part.failed):
+            await self._doubt(part, failed=failed and not again)
+            return trouble
+        if again:  # an owner that knows no keys may refuse, or fail at, what it has stored already
             held = await self.held(begun)
             if isinstance(held, Trouble):
                 return replace(held, in_doubt=True)
@@ -100,7 +104,11 @@ class OnePart:
             if outcome == Declined(CONFLICT):  # or be still at it
                 return replace(trouble, final=False, in_doubt=True)
         await self.record(partial(self.steps.unsent, source=self.source))
-        return trouble
+        return replace(trouble, in_doubt=False)
+
+    async def _doubt(self, part: Part, *, failed: bool) -> None:
+        if failed != part.failed:
+            await self.record(partial(self.steps.failed, source=self.source, each=failed))
 
     async def tell(self, begun: Begun, given: Given, key: str, etag: str | None) -> Outcome:
         """Write to the owner. key: what follows the change's name in the idempotency key."""

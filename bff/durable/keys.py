@@ -35,13 +35,27 @@ def used(tx: Tx, keys: list[Key]) -> dict[tuple[str, str], tuple[str, str]]:
     return {(caller, name): (first, subject) for caller, name, first, subject in found}
 
 
-def take(tx: Tx, uses: list[tuple[Key, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+def take(tx: Tx, uses: list[tuple[Key, str]], now: float) -> dict[tuple[str, str], tuple[str, str]]:
     """Take keys for subjects, and return what each is used for: what it is taken for, where another one came first.
 
     Without an error even where both come at once: the later one waits for the earlier one's transaction.
     """
     tx.each(
-        "insert into bff_keys (caller, name, fingerprint, subject) values (?, ?, ?, ?) on conflict do nothing",
-        [(key.caller, key.name, key.fingerprint, subject) for key, subject in uses],
+        """insert into bff_keys (caller, name, fingerprint, subject, created_at) values (?, ?, ?, ?, ?)
+        on conflict do nothing""",
+        [(key.caller, key.name, key.fingerprint, subject, now) for key, subject in uses],
     )
     return used(tx, [key for key, _ in uses])
+
+
+def expire(tx: Tx, most: int, now: float) -> int:
+    """Forget keys that are old enough and whose work has ended; return how many those were."""
+    found = tx.rows(
+        """select caller, name from bff_keys k where created_at < ?
+        and not exists (select 1 from bff_changes c where c.id = k.subject and c.ended_at is null)
+        and not exists (select 1 from bff_reservations r where r.id = k.subject and r.ended_at is null)
+        order by created_at limit ?""",
+        *(now - KEPT_SECONDS, most),
+    )
+    tx.each("delete from bff_keys where caller = ? and name = ?", found)
+    return len(found)

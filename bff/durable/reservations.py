@@ -47,7 +47,7 @@ def accept(tx: Tx, wishes: Sequence[Wish], most: int, now: float) -> list[Answer
     ((queued,),) = tx.rows(f"select count from bff_counts where name = 'queued'{tx.locking}")  # nobody else accepts now
     used = keys.used(tx, [wish.key for wish in wishes])
     new = [wish for wish in wishes if (wish.key.caller, wish.key.name) not in used][: max(0, most - queued)]
-    used |= keys.take(tx, [(wish.key, wish.id) for wish in new])  # but for changes, which have keys, too
+    used |= keys.take(tx, [(wish.key, wish.id) for wish in new], now)  # but for changes, which have keys, too
     _take(tx, [wish for wish in new if used[wish.key.caller, wish.key.name][1] == wish.id], now)
     return [_answer(tx, wish, used.get((wish.key.caller, wish.key.name)), now) for wish in wishes]
 

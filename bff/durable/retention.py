@@ -1,8 +1,12 @@
-"""Retention: work that has ended leaves the tables whole, once neither its time nor its key's is still running."""
+"""Retention: work that has ended leaves the tables whole, once neither its time nor its key's is still running.
+
+A key leaves when its own time is over and its work has ended, whichever is later.
+"""
 
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from bff.durable import keys
 from bff.durable.database import Database
 from bff.durable.driver import Tx
 from bff.durable.keys import KEPT_SECONDS
@@ -30,7 +34,9 @@ class Retention:
         if changes:
             await self._forget(changes)  # before the rows that say that there is nothing left to do
             await self._database.write(partial(_remove_changes, ids=[change_id for change_id, _ in changes]))
-        return len(changes) + await self._database.write(partial(self._remove_reservations, now=now))
+        removed = await self._database.write(partial(self._remove_reservations, now=now))
+        expired = await self._database.write(partial(keys.expire, most=TOGETHER, now=now))
+        return len(changes) + removed + expired
 
     def _changes(self, tx: Tx, now: float) -> list[tuple[str, int]]:
         found = tx.rows(

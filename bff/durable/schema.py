@@ -63,8 +63,10 @@ STEPS: tuple[tuple[str, ...], ...] = (
             name text not null,
             fingerprint text not null,
             subject text not null,
+            created_at double precision not null,
             primary key (caller, name)
         )""",
+        "create index bff_keys_created on bff_keys (created_at)",
         "create index bff_keys_subject on bff_keys (subject)",
         """create table bff_reservations (
             id text primary key,

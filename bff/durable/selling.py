@@ -23,6 +23,7 @@ GATHER_SECONDS = 0.01
 """How long a batch waits for company once something has come: long enough for a burst to become one call."""
 
 RETURN_SECONDS = 0.05
+UNANSWERED_SECONDS = 1.0
 BATCHES = 8
 RELEASES = 500
 FIRST_PAUSE_SECONDS = 0.1
@@ -206,6 +207,9 @@ class Selling:
             partial(batches.settle, batch=batch, results=results, now=self._database.now())
         )
         self._ended(settled)
+        if len(results) < len(batch.items):  # what was not answered goes again, with what has come since
+            await asyncio.sleep(UNANSWERED_SECONDS)
+            await self._database.write(partial(batches.dissolve, batch_id=batch.id))
         return True
 
     async def _give_back(self) -> bool:

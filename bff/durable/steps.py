@@ -11,7 +11,7 @@ from bff.durable.claims import Claim, Worker
 from bff.durable.driver import Tx
 from bff.durable.journal import Change, Event, Step
 
-UNWRITTEN, IN_DOUBT, WRITTEN = range(3)
+UNWRITTEN, IN_DOUBT, WRITTEN, FAILED = range(4)
 
 
 class Fenced(Exception):
@@ -30,8 +30,9 @@ class Part:
     """A part of a change.
 
     sent, shown: as its owner takes it, and as a page has it. in_doubt: whether a write of it may be at its owner, its
-    end unknown; number: of that write, which its key is made of. before_sent, before_shown, etag: what the owner held,
-    None where it told nothing. The rest is the same of the write that undoes it.
+    end unknown; failed: whether each of its sends had an answer all the same, that of a failure; number: of that write,
+    which its key is made of. before_sent, before_shown, etag: what the owner held, None where it told nothing. The rest
+    is the same of the write that undoes it.
     """
 
     sent: str
@@ -42,6 +43,7 @@ class Part:
     undo_etag: str | None
     in_doubt: bool
     written: bool
+    failed: bool
     number: int
     undo_in_doubt: bool
     undo_number: int
@@ -86,6 +88,11 @@ class Steps:
         self._set(tx, source, "before_sent = ?, before_shown = ?, etag = ?", *before, etag)
         self._set(tx, source, f"standing = {IN_DOUBT}, number = number + 1")
         return self._part(tx, source)
+
+    def failed(self, tx: Tx, source: str, *, each: bool) -> None:
+        """Put on record whether each send of a part that is in doubt was answered, if by a failure."""
+        self._standing(tx)
+        self._set(tx, source, f"standing = {FAILED if each else IN_DOUBT}")
 
     def unsent(self, tx: Tx, source: str) -> None:
         """Put on record that a part is not written."""
@@ -167,11 +174,11 @@ class Steps:
             self.claim.change_id,
             source,
         )
-        in_doubt, written = standing == IN_DOUBT, standing == WRITTEN
+        in_doubt, written, failed = standing in (IN_DOUBT, FAILED), standing == WRITTEN, standing == FAILED
         before_sent, before_shown, etag, undo_etag = before
         return Part(
             *(sent, shown, before_sent, before_shown, etag, undo_etag),
-            *(in_doubt, written, number, bool(undo_in_doubt), undo_number),
+            *(in_doubt, written, failed, number, bool(undo_in_doubt), undo_number),
         )
 
     def _set(self, tx: Tx, source: str, what: str, *values: str | None) -> None:

@@ -38,15 +38,22 @@ CENSUS_SECONDS = 2.0
 STEP_SECONDS = 15.0
 """What a step may take besides its calls, before it counts as overdue."""
 
+STOP_SECONDS = 5.0
+"""What steps under way get at a stop, at most; what they leave is on disk, and taken up again."""
+
 log = structlog.get_logger(__name__)
 
 
 @dataclass(slots=True)
 class Durable:
-    """Durable work, and what its life needs. worker: None where others do it."""
+    """Durable work, and what its life needs.
+
+    new_id: makes names whose order is that of time. worker: None where others do it.
+    """
 
     database: Database
     desk: Desk
+    new_id: Callable[[], str]
     worker: Worker | None
     stock: Deductor | None
     release: Callable[[], None]
@@ -105,7 +112,7 @@ def durable(settings: Settings, writing: Writing, fence: Fence, metrics: Metrics
         selling = None if stock is None else _selling(settings, database, name, stock, fence, metrics)
         worker = _worker(settings, database, place, name, writing, selling, metrics)
     desk = Desk(database, settings.reservations.max_queued, worker.wake if worker else _nobody, metrics.change_ended)
-    found = Durable(database, desk, worker, stock, release, settings.authenticates)
+    found = Durable(database, desk, partial(_new_id, database.now), worker, stock, release, settings.authenticates)
     if found.enabled:
         _warn(settings)
         metrics.watch_durable(lambda: found.census, lambda: database.usable)
@@ -119,9 +126,9 @@ def _warn(settings: Settings) -> None:
         log.warning("without BFF_REDIS_URL the pods are not told of what changes and reservations write")
 
 
-def new_id() -> str:
+def _new_id(now: Callable[[], float]) -> str:
     """Return a name whose order is that of time, to the millisecond."""
-    return f"{int(wall_clock() * 1000):012x}{secrets.token_hex(10)}"
+    return f"{int(now() * 1000):012x}{secrets.token_hex(10)}"
 
 
 def reach_database(settings: Settings) -> tuple[bool, str]:
@@ -158,7 +165,8 @@ def _worker(
     metrics: Metrics,
 ) -> Worker:
     longest = max(getattr(settings, source).write_timeout_seconds for source in SOURCES)
-    terms = Terms(settings.database_url is None, STEP_SECONDS + 3 * longest, settings.grace_seconds)
+    grace_seconds = min(settings.grace_seconds, STOP_SECONDS)
+    terms = Terms(settings.database_url is None, STEP_SECONDS + 3 * longest, grace_seconds)
     patience = Patience(settings.changes.attempts, settings.changes.undo_seconds)
     needs = Needs(database, writing, name, patience, random.uniform, asyncio.sleep)
     return Worker(needs, place, terms, selling, settings.retention.seconds, clock, metrics)
@@ -171,7 +179,9 @@ def _selling(
     poll_seconds = ALONE_SECONDS if alone else IDLE_SECONDS
     pace = Pace(settings.reservations.rate, settings.reservations.max_age_seconds, poll_seconds)
     seller = _Stock(stock, settings.stock.write_timeout_seconds)
-    return Selling(database, seller, name, pace, new_id, _changed(fence), metrics.reservations_ended)
+    return Selling(
+        database, seller, name, pace, partial(_new_id, database.now), _changed(fence), metrics.reservations_ended
+    )
 
 
 def _changed(fence: Fence) -> Callable[[Sequence[str]], Awaitable[None]]:
@@ -196,7 +206,7 @@ class _Stock:
         return await self._client.deduct(batch.id, items, _caller(batch.id), self._seconds)
 
     async def release(self, reservation_ids: Sequence[str]) -> None:
-        await self._client.release(reservation_ids, _caller(new_id()), self._seconds)
+        await self._client.release(reservation_ids, _caller(secrets.token_hex(16)), self._seconds)
 
 
 def _caller(request_id: str) -> Caller:

@@ -42,7 +42,7 @@ from bff.viewlog.shipper import Shipper
 from bff.viewlog.sinks import Segments, Sink, Stdout
 from bff.wiring.caching import Caching, caching
 from bff.wiring.clocks import clock, wall_clock
-from bff.wiring.durable import Durable, durable, new_id
+from bff.wiring.durable import Durable, durable
 from bff.wiring.sources import owner, source_client, upstream
 from clients.source import Source
 
@@ -103,9 +103,9 @@ def build(settings: Settings, *, works: bool, docs: bool = False, front: bool = 
     routers = [
         events.router(shelf.fence, authenticator),
         writes.router(writing, authenticator),
-        changes.router(work.desk, writing, authenticator, new_id),
+        changes.router(work.desk, writing, authenticator, work.new_id),
         changeevents.router(work.desk, authenticator, clock),
-        reservations.router(work.desk, authenticator, new_id, sells=settings.stock.deduct_url is not None),
+        reservations.router(work.desk, authenticator, work.new_id, sells=settings.stock.deduct_url is not None),
     ]
     public = public_app(products, settings.cors.origins, edge, routers=routers, docs=docs, front=front)
     return Service(
