@@ -1,7 +1,8 @@
 """What a call upstream can end in, besides an answer.
 
     UpstreamError
-    +-- Unavailable      refused, reset, broken off, 5xx; of a write 5xx, or a 2xx that does not say it is stored
+    +-- Unavailable      refused, reset, broken off, 5xx; of a write 5xx
+    |   +-- Vague        a write was answered by a 2xx that does not say that it is stored
     +-- NotSent          a write of which nothing left: refused, no such name, no connection in time
     +-- Unknown          a write that was sent and not answered: no telling whether it is stored
     +-- Garbled          not JSON, of another shape, for another SKU, too large
@@ -30,6 +31,10 @@ class UpstreamError(Exception):
 
 class Unavailable(UpstreamError):
     """The source could not be reached, broke off, or answered 5xx."""
+
+
+class Vague(Unavailable):
+    """The source answered a write by a success that does not say that it is stored: it may be yet."""
 
 
 class NotSent(UpstreamError):

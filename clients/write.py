@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from clients import amount, info, price, stock
-from clients.errors import Garbled, Unavailable, Unwritable
+from clients.errors import Garbled, Unwritable, Vague
 from clients.http import AnyTransport, Header, Response, Target, content_of, put, refusal
 from clients.shape import Shape
 from clients.source import SKU, Caller, Contract, Headers, part_of, say_json
@@ -146,7 +146,7 @@ class Writer:
             return Written(status, None)
         if status in self._contract.not_found and status < 500:  # what a 5xx says of a read is too little for a write
             return Written(404, None)
-        raise Unavailable(f"status {status}") if status < 300 else refusal(answer)
+        raise Vague(f"status {status}") if status < 300 else refusal(answer)
 
     def _stored(self, answer: Response, sku: str) -> bytes | None:
         try:

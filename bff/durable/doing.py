@@ -78,17 +78,18 @@ class OnePart:
         except (UpstreamError, TimeoutError) as exc:
             return Trouble(f"the {self.source} service could not be read: {type(exc).__name__.lower()}")
 
-    async def send(self, begun: Begun, part: Part, *, again: bool) -> Trouble | None:
+    async def send(self, begun: Begun, part: Part, since: float | None = None) -> Trouble | None:
         """Write the part, under its key; return None once it is known to be stored, else why it is not.
 
-        again: whether it may have been sent before.
+        since: when it was first sent again, where it may have been sent before.
         """
+        again = since is not None
         outcome = await self.tell(begun, given(part.sent, part.shown), str(part.number), part.etag)
         if isinstance(outcome, Stored):
             await self._stored(outcome.part)
             return None
         trouble = self.trouble(outcome)
-        failed = isinstance(outcome, Failed) and outcome.open
+        failed = isinstance(outcome, Failed) and outcome.open and not outcome.vague
         if again and isinstance(outcome, Unwritten):
             return replace(trouble, in_doubt=True)
         if trouble.in_doubt and not (failed and part.failed):
@@ -101,10 +102,14 @@ class OnePart:
             if held is not None and same(held.part.shown, part.shown):
                 await self._stored(held.part.shown)
                 return None
-            if outcome == Declined(CONFLICT):  # or be still at it
+            if outcome == Declined(CONFLICT) and not self._outlasted(since):  # or be still at it
                 return replace(trouble, final=False, in_doubt=True)
         await self.record(partial(self.steps.unsent, source=self.source))
         return replace(trouble, in_doubt=False)
+
+    def _outlasted(self, since: float | None) -> bool:
+        """Return whether what was sent before a time can be under way no more."""
+        return since is not None and self.needs.database.now() - since > self.needs.writing.seconds(self.source)
 
     async def _doubt(self, part: Part, *, failed: bool) -> None:
         if failed != part.failed:

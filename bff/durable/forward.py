@@ -12,11 +12,12 @@ class Forward(OnePart):
 
     async def write(self) -> str:
         """Write the part; return "done", "failed" or "stopped". Raises Away, Fenced or Usurped."""
+        since = self.needs.database.now()
         for tried in count(1):
             begun = await self.record(partial(self.steps.begin, source=self.source, now=self.needs.database.now()))
             if isinstance(begun, str):
                 return begun
-            trouble = await self._attempt(begun)
+            trouble = await self._attempt(begun, since)
             if trouble is None:
                 return "done"
             if trouble.final or tried >= self.needs.patience.attempts:
@@ -26,9 +27,9 @@ class Forward(OnePart):
             await self.pause(tried)
         raise AssertionError("the count has an end")
 
-    async def _attempt(self, begun: Begun) -> Trouble | None:
+    async def _attempt(self, begun: Begun, since: float) -> Trouble | None:
         if begun.part.in_doubt:  # by an earlier attempt, perhaps of a process that is gone
-            return await self.send(begun, begun.part, again=True)
+            return await self.send(begun, begun.part, since)
         held = await self.held(begun)
         if isinstance(held, Trouble):
             return held
@@ -36,4 +37,4 @@ class Forward(OnePart):
             return Trouble(f"the {self.source} service knows no such product", final=True)
         before = (held.part.sent.decode(), held.part.shown.decode())
         part = await self.record(partial(self.steps.send, source=self.source, before=before, etag=held.etag))
-        return await self.send(begun, part, again=False)
+        return await self.send(begun, part)

@@ -19,6 +19,9 @@ from bff.durable.selling import Selling
 GONE_SECONDS = 8.0
 """Without a beat for so long, a worker is gone."""
 
+DEAF_SECONDS = 3.0
+"""Between two looks: after so long nothing is known of what was in between."""
+
 TOGETHER = 20
 
 log = structlog.get_logger(__name__)
@@ -76,7 +79,8 @@ class Reconciler:
         return taken
 
     def _take_over(self, tx: Tx, gone: Sequence[str], now: float) -> tuple[list[Claim], list[str]]:
-        before = now - self._overdue_seconds
+        listened = self._watch.listening_seconds > self._overdue_seconds
+        before = now - self._overdue_seconds if listened else 0.0
         taken = claims.take_over(tx, self._worker, gone, before, TOGETHER, now)
         sent = batches.take_over(tx, self._worker, gone, before, now) if self._selling is not None else []
         claims.bury(tx, gone)
@@ -84,11 +88,13 @@ class Reconciler:
 
 
 class Watch:
-    """Who has not been heard of for too long. clock: monotonic."""
+    """Who has not been heard of for too long, in times in which somebody listened. clock: monotonic."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._heard: dict[str, tuple[tuple[str, int], float]] = {}
+        self._looked = clock()
+        self.listening_seconds = 0.0
 
     def __repr__(self) -> str:
         return f"<Watch on {len(self._heard)}>"
@@ -96,8 +102,14 @@ class Watch:
     def gone(self, seen: Mapping[str, tuple[str, int]]) -> list[str]:
         """Return the workers whose beats have stood still for too long."""
         now = self._clock()
-        for name, beats in seen.items():
-            if name not in self._heard or self._heard[name][0] != beats:
-                self._heard[name] = (beats, now)
-        self._heard = {name: heard for name, heard in self._heard.items() if name in seen}
-        return [name for name, (_, since) in self._heard.items() if now - since > GONE_SECONDS]
+        passed, self._looked = now - self._looked, now
+        if passed > DEAF_SECONDS:  # an outage, or a process that was halted: nobody could be heard
+            passed = self.listening_seconds = 0.0
+        self.listening_seconds += passed
+        silent = {name: self._silence(name, beats, passed) for name, beats in seen.items()}
+        self._heard = {name: (seen[name], seconds) for name, seconds in silent.items()}
+        return [name for name, seconds in silent.items() if seconds > GONE_SECONDS]
+
+    def _silence(self, name: str, beats: tuple[str, int], passed: float) -> float:
+        last = self._heard.get(name)
+        return last[1] + passed if last is not None and last[0] == beats else 0.0

@@ -14,13 +14,14 @@ class Undo(OnePart):
 
     async def undo(self) -> str:
         """Undo the part; return "undone", "nothing" or "failed". Raises Away, Fenced or Usurped."""
-        until = self.needs.database.now() + self.needs.patience.undo_seconds
+        since = self.needs.database.now()
+        until = since + self.needs.patience.undo_seconds
         for tried in count(1):
             now = self.needs.database.now()
             begun = await self.record(partial(self.steps.begin_undo, source=self.source, now=now))
             if isinstance(begun, str):
                 return begun
-            trouble = await self._attempt(begun)
+            trouble = await self._attempt(begun, since)
             if trouble is None:
                 continue  # something is known that was not: what is left to do is on record
             if now > until or trouble.refused:
@@ -30,10 +31,10 @@ class Undo(OnePart):
             await self.pause(tried)
         raise AssertionError("the count has an end")
 
-    async def _attempt(self, begun: Begun) -> Trouble | None:
+    async def _attempt(self, begun: Begun, since: float) -> Trouble | None:
         part = begun.part
         if part.in_doubt:  # nothing but another try tells whether there is anything to undo
-            trouble = await self.send(begun, part, again=True)
+            trouble = await self.send(begun, part, since)
             return trouble if trouble is not None and trouble.in_doubt else None
         held = await self.held(begun)
         if isinstance(held, Trouble):

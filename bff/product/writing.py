@@ -15,7 +15,7 @@ from bff.product.parts import SourceName
 from bff.resilience.breaker import Circuit
 from bff.resilience.errors import CircuitOpen
 from bff.resilience.stack import Clock
-from clients.errors import NotSent, Postponed, Throttled, Unavailable, Unknown, UpstreamError
+from clients.errors import NotSent, Postponed, Throttled, Unavailable, Unknown, UpstreamError, Vague
 from clients.given import Given
 from clients.source import Caller, Held, Source
 from clients.write import Writer
@@ -76,10 +76,12 @@ class Unwritten:
 class Failed:
     """The owner answered something else.
 
-    open: whether it may have stored it all the same. passing: whether it said that the same may do better later.
+    open: whether it may have stored it all the same. vague: whether that was a success, so that it may store it yet.
+    passing: whether it said that the same may do better later.
     """
 
     open: bool
+    vague: bool = False
     passing: bool = False
 
 
@@ -109,6 +111,10 @@ class Writing:
     def takes(self, source: SourceName) -> bool:
         """Return whether parts of a source can be written."""
         return source in self._owners
+
+    def seconds(self, source: SourceName) -> float:
+        """Return how long the whole of a write may take."""
+        return self._owners[source].seconds
 
     async def held(self, source: SourceName, sku: str, caller: Caller) -> Held | None:
         """Return what the owner of a part holds, past every cache; None where it knows no such product.
@@ -142,7 +148,7 @@ class Writing:
         except Untold:
             return Unwritten("untold")
         outcome = await self._told(owner, write, deadline)
-        if outcome in (Unanswered(), Failed(open=True)):
+        if isinstance(outcome, Unanswered) or (isinstance(outcome, Failed) and outcome.open):
             return outcome  # and the mark lasts its time: readers ask the source until then
         try:
             await self._fence.lift(mark)
@@ -170,7 +176,8 @@ class Writing:
         except Unknown:
             return Unanswered()
         except UpstreamError as exc:
-            return Failed(open=isinstance(exc, Unavailable), passing=isinstance(exc, Postponed | Throttled))
+            vague, passing = isinstance(exc, Vague), isinstance(exc, Postponed | Throttled)
+            return Failed(open=isinstance(exc, Unavailable), vague=vague, passing=passing)
         if written.status >= 400:
             return Declined(written.status)
         return Stored(written.part or write.part.shown)
