@@ -13,6 +13,7 @@ from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
 
 from bff.collectors import Counts, Gauge, Timings
+from bff.durable.census import Census
 from bff.durable.journal import CHANGE_ENDS
 from bff.product.parts import SOURCES, Ok, Parts, SourceName
 from bff.resilience.errors import AttemptTimeout, DeadlineExceeded
@@ -43,30 +44,6 @@ class Guarded(Protocol):
     @property
     def in_flight(self) -> int:
         """The calls that hold a slot."""
-
-
-class Backlog(Protocol):
-    """What the gauges of durable work are read from."""
-
-    @property
-    def pending(self) -> int:
-        """Changes that have not begun."""
-
-    @property
-    def running(self) -> int:
-        """Changes that have."""
-
-    @property
-    def queued(self) -> int:
-        """Reservations."""
-
-    @property
-    def oldest_change_seconds(self) -> float:
-        """Of those that have not begun."""
-
-    @property
-    def oldest_reservation_seconds(self) -> float:
-        """Of those that are queued."""
 
 
 class Metrics:
@@ -197,7 +174,7 @@ class Metrics:
         """Count work that nobody did any more: `change` or `batch`."""
         self._reconciled.add((kind,), count)
 
-    def watch_durable(self, census: Callable[[], Backlog], usable: Callable[[], bool]) -> None:
+    def watch_durable(self, census: Callable[[], Census], usable: Callable[[], bool]) -> None:
         """Read at each scrape how much durable work there is; what has ended is counted where it is done."""
         for counts, labels in (
             *((self._changes, (state,)) for state in CHANGE_ENDS),
@@ -228,12 +205,12 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _depths(backlog: Backlog) -> Mapping[tuple[str, ...], float]:
-    return {("change",): backlog.pending + backlog.running, ("reservation",): backlog.queued}
+def _depths(census: Census) -> Mapping[tuple[str, ...], float]:
+    return {("change",): census.pending + census.running, ("reservation",): census.queued}
 
 
-def _ages(backlog: Backlog) -> Mapping[tuple[str, ...], float]:
-    return {("change",): backlog.oldest_change_seconds, ("reservation",): backlog.oldest_reservation_seconds}
+def _ages(census: Census) -> Mapping[tuple[str, ...], float]:
+    return {("change",): census.oldest_change_seconds, ("reservation",): census.oldest_reservation_seconds}
 
 
 def _outcome(attempt: Attempt) -> str:

@@ -11,7 +11,7 @@ from bff.api.auth import Refused, scoped
 from bff.api.changes import PREFIX, SCOPE, SECURED, unknown
 from bff.api.edge import is_head
 from bff.api.ids import Id
-from bff.api.schema import EVENT_RESPONSES
+from bff.api.workschema import EVENT_RESPONSES
 from bff.auth.bearer import Authenticator
 from bff.durable.database import Away
 from bff.durable.desk import Desk

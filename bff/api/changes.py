@@ -14,7 +14,8 @@ from bff.api.context import context_of
 from bff.api.idempotency import accepted, in_use, key_name, key_of, reused
 from bff.api.ids import PATTERN, Id
 from bff.api.problems import problem
-from bff.api.schema import CHANGE_BODY, CHANGE_RESPONSES, SECURITY, Change, Changes
+from bff.api.schema import SECURITY
+from bff.api.workschema import CHANGE_BODY, CHANGE_RESPONSES, Change, Changes
 from bff.auth.bearer import Authenticator
 from bff.auth.caller import Principal
 from bff.durable import journal

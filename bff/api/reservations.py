@@ -14,8 +14,9 @@ from bff.api.changes import SECURED
 from bff.api.idempotency import accepted, in_use, key_name, key_of, reused
 from bff.api.ids import Id
 from bff.api.problems import problem
-from bff.api.schema import KEY_PARAMETER, RESERVATION_RESPONSES, Reservation, request_body
+from bff.api.schema import request_body
 from bff.api.sku import SkuInPath
+from bff.api.workschema import KEY_PARAMETER, RESERVATION_RESPONSES, Reservation
 from bff.auth.bearer import Authenticator
 from bff.auth.caller import Principal
 from bff.durable import journal
