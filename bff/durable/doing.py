@@ -83,7 +83,10 @@ class OnePart:
 
         since: when it was first sent again, where it may have been sent before.
         """
-        again = since is not None
+        again, answered = since is not None, part.failed
+        if answered:  # on disk it is in doubt while it is sent
+            part = replace(part, failed=False)
+            await self.record(partial(self.steps.failed, source=self.source, each=False))
         outcome = await self.tell(begun, given(part.sent, part.shown), str(part.number), part.etag)
         if isinstance(outcome, Stored):
             await self._stored(outcome.part)
@@ -91,13 +94,15 @@ class OnePart:
         trouble = self.trouble(outcome)
         failed = isinstance(outcome, Failed) and outcome.open and not outcome.vague
         if again and isinstance(outcome, Unwritten):
+            await self._doubt(part, failed=answered)
             return replace(trouble, in_doubt=True)
-        if trouble.in_doubt and not (failed and part.failed):
+        if trouble.in_doubt and not (failed and answered):
             await self._doubt(part, failed=failed and not again)
             return trouble
         if again:  # an owner that knows no keys may refuse, or fail at, what it has stored already
             held = await self.held(begun)
             if isinstance(held, Trouble):
+                await self._doubt(part, failed=failed and answered)
                 return replace(held, in_doubt=True)
             if held is not None and same(held.part.shown, part.shown):
                 await self._stored(held.part.shown)

@@ -105,7 +105,14 @@ class Engine:
         if self._loop is None:
             work.close()
             raise NotLaunched
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+        asked = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            await asyncio.wrap_future(asked)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise NotLaunched from None  # the engine was closed meanwhile, and all that it did was cancelled
 
     async def _live(self) -> None:
         """Be the engine's thread, unless there is one."""
