@@ -9,8 +9,8 @@ ALL_RINGS := unit,service,contract,servers
 RINGS ?= $(ALL_RINGS)
 PEERS := .tools/bench
 
-.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog check-consistency bench bench-numbers \
-	bench-transports lock clean
+.PHONY: help run test check setup setup-dev lint format check-catalog convert-catalog check-consistency check-durable bench \
+	bench-numbers bench-transports lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -42,6 +42,9 @@ check-catalog: setup ## every product of FILE=... through the whole path, compar
 
 check-consistency: setup-dev ## four pods, one Redis, faults, a minute: no old value; then without each guard: some
 	@$(BIN)/python -m tests.consistency $(ARGS)
+
+check-durable: setup-dev ## 10,000 buyers, 200 changes, kill -9 all along, SQLite and Postgres; then without reconciliation
+	@$(BIN)/python -m tests.durable $(ARGS)
 
 convert-catalog: setup ## FROM=... (a DummyJSON dump) TO=... (a catalogue)
 	@$(BIN)/python -m bff.demo.convert "$(FROM)" "$(TO)"

@@ -4,25 +4,25 @@ import json
 import os
 import re
 import secrets
-import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 import uvloop
 
 from bff import check as checks
-from bff import logs, remote
 from bff.auth.caller import SCOPES
+from bff.commands.cache import cache
+from bff.commands.changes import changes
+from bff.commands.ending import end, settings_of
+from bff.commands.journal import journal
 from bff.demo import screen
 from bff.demo.catalog import Catalog, CatalogError
 from bff.demo.launch import SourcesFailed, environment, sample_sources
 from bff.demo.sources import DELAYS_MS, FIRST_PORT
-from bff.environment import SettingsRefused, load
 from bff.listener import PortTaken
 from bff.serve import serve, work
-from bff.settings import Settings
 
 _AUTH = "BFF_AUTH__"
 
@@ -30,8 +30,9 @@ app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
 )
 
-cache = typer.Typer(no_args_is_help=True, help="What a running service keeps, through its admin listener.")
 app.add_typer(cache, name="cache")
+app.add_typer(changes, name="changes")
+app.add_typer(journal, name="journal")
 
 Host = Annotated[str | None, typer.Option(help="Instead of BFF_HOST.")]
 Port = Annotated[str | None, typer.Option(help="Instead of BFF_PORT; 0 takes a free one.")]
@@ -39,32 +40,28 @@ AdminHost = Annotated[str | None, typer.Option(help="Instead of BFF_ADMIN_HOST."
 AdminPort = Annotated[str | None, typer.Option(help="Instead of BFF_ADMIN_PORT; 0 takes a free one.")]
 
 
-AdminUrl = Annotated[str, typer.Option(help="Of the running service.")]
-ADMIN_URL = "http://127.0.0.1:9000"
-
-
 @app.command("serve")
 def serve_command(
     host: Host = None, port: Port = None, admin_host: AdminHost = None, admin_port: AdminPort = None
 ) -> None:
     """Run the service, configured by the environment, in one process."""
-    settings = _settings(_overridden(os.environ, host, port, admin_host, admin_port))
+    settings = settings_of(_overridden(os.environ, host, port, admin_host, admin_port))
     try:
         uvloop.run(serve(settings, _announce))
     except PortTaken as exc:
-        _end(1, str(exc))
+        end(1, str(exc))
 
 
 @app.command("worker")
 def worker_command(admin_host: AdminHost = None, admin_port: AdminPort = None) -> None:
     """Do durable work alone, configured by the environment; only the admin listener is opened."""
-    settings = _settings(_overridden(os.environ, None, None, admin_host, admin_port))
+    settings = settings_of(_overridden(os.environ, None, None, admin_host, admin_port))
     if not settings.authenticates:
-        _end(2, "BFF_AUTH__TOKENS: is needed, or JWTs are: where nobody may write there is no durable work")
+        end(2, "BFF_AUTH__TOKENS: is needed, or JWTs are: where nobody may write there is no durable work")
     try:
         uvloop.run(work(settings, lambda admin: print(f"admin {admin}", flush=True)))
     except PortTaken as exc:
-        _end(1, str(exc))
+        end(1, str(exc))
 
 
 @app.command()
@@ -87,15 +84,15 @@ def demo(
         if catalog is not None:
             Catalog.from_file(catalog)
     except CatalogError as exc:
-        _end(2, f"--catalog: {exc}")
+        end(2, f"--catalog: {exc}")
     try:
         uvloop.run(_demo(environ, sources_port, catalog, _milliseconds(delays)))
     except PortTaken as exc:
-        _end(1, str(exc))
+        end(1, str(exc))
     except SourcesFailed as exc:
-        _end(1, f"--sources-port: {exc}")
+        end(1, f"--sources-port: {exc}")
     except KeyboardInterrupt:  # before the service took signals over
-        _end(130, "interrupted")
+        end(130, "interrupted")
 
 
 @app.command()
@@ -103,34 +100,10 @@ def check(
     *, settings_only: Annotated[bool, typer.Option("--settings", help="Look at the settings alone.")] = False
 ) -> None:
     """Validate the settings and reach every upstream and Redis."""
-    settings = _settings(os.environ)
+    settings = settings_of(os.environ)
     print("settings: ok")
     if not settings_only and not uvloop.run(checks.reach_all(settings, print)):
         raise typer.Exit(1)
-
-
-@cache.command("invalidate")
-def cache_invalidate(
-    skus: Annotated[list[str], typer.Argument(metavar="SKU...", help="At most 1,000.")],
-    source: Annotated[list[str] | None, typer.Option(help="info, price or stock; may be repeated; else all.")] = None,
-    admin_url: AdminUrl = ADMIN_URL,
-) -> None:
-    """Have products forgotten, and read anew."""
-    try:
-        remote.invalidate(admin_url, skus, source or ())
-    except remote.NotDone as exc:
-        _end(1, str(exc))
-
-
-@cache.command("stats")
-def cache_stats(admin_url: AdminUrl = ADMIN_URL) -> None:
-    """Say what each tier holds, a line each."""
-    try:
-        found = remote.stats(admin_url)
-    except remote.NotDone as exc:
-        _end(1, str(exc))
-    for tier, figures in found.items():
-        print(f"{tier}: {', '.join(f'{name} {figure}' for name, figure in figures.items())}")
 
 
 def main() -> None:
@@ -145,7 +118,7 @@ async def _demo(environ: Mapping[str, str], port: int, catalog: Path | None, del
         if not any(name.startswith(_AUTH) for name in environ):
             token = secrets.token_urlsafe(24)
             templates[f"{_AUTH}TOKENS"] = json.dumps({"demo": {"token": token, "scopes": sorted(SCOPES)}})
-        settings = _settings({**environ, **templates})
+        settings = settings_of({**environ, **templates})
 
         def announce(public: str, admin: str) -> None:
             _announce(public, admin)
@@ -164,24 +137,10 @@ def _overridden(
 def _milliseconds(text: str) -> tuple[int, int, int]:
     numbers = text.split(",")
     if len(numbers) != 3 or not all(re.fullmatch(r"[0-9]{1,8}", number) for number in numbers):
-        _end(2, "--delays: must be three whole numbers, such as 500,300,200")
+        end(2, "--delays: must be three whole numbers, such as 500,300,200")
     info, price, stock = map(int, numbers)
     return info, price, stock
 
 
-def _settings(environ: Mapping[str, str]) -> Settings:
-    try:
-        settings = load(environ)
-    except SettingsRefused as exc:
-        _end(2, str(exc))
-    logs.configure(settings.log.level, settings.log.format)
-    return settings
-
-
 def _announce(public: str, admin: str) -> None:
     print(f"public {public}\nadmin {admin}", flush=True)
-
-
-def _end(code: int, message: str) -> NoReturn:
-    print(message, file=sys.stderr, flush=True)
-    raise typer.Exit(code)

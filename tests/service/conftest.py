@@ -1,11 +1,17 @@
-"""Real Redis servers for the tests of what pods share."""
+"""Real Redis servers for the tests of what pods share, and databases for those of durable work."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
+import psycopg
 import pytest
 import redis
 
+from bff.durable.postgres import Postgres
+from bff.durable.sqlite import Sqlite
+from tests.postgres_server import PostgresServer, fresh, postgres_server
 from tests.redis_server import LOOPBACK, RedisServer, redis_server
+from tests.service.durabledb import Place, closing, monotonic, wall
 from tests.service.redispods import age
 from tests.service.redisscripts import Server
 
@@ -31,3 +37,31 @@ def scripted(running: RedisServer) -> Iterator[Server]:
     with redis.Redis(LOOPBACK, running.port) as client:
         client.flushall()
         yield Server(client)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """Run a Postgres for all tests that do it no harm."""
+    with postgres_server() as server:
+        yield server
+        server.crash()  # an orderly end would write out what nobody wants
+
+
+@pytest.fixture(scope="session")
+def database_url(postgres: PostgresServer) -> str:
+    """Return the address of a database that tests have one after another."""
+    return fresh(postgres)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
+    """Have an empty database, of each kind."""
+    if request.param == "sqlite":
+        made = Place("sqlite", lambda: Sqlite(tmp_path / "bff.sqlite", wall))
+    else:
+        url = request.getfixturevalue("database_url")
+        with psycopg.connect(url, autocommit=True) as connection:  # a tenth of the time that another database takes
+            connection.execute("drop schema if exists dbos cascade; drop schema public cascade; create schema public")
+        made = Place("postgres", lambda: Postgres(url, monotonic, wall))
+    with closing(made):
+        yield made

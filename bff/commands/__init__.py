@@ -1,0 +1,1 @@
+"""The commands beside those that run the service: what each takes, says and ends with."""
