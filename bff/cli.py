@@ -99,7 +99,7 @@ def demo(
 def check(
     *, settings_only: Annotated[bool, typer.Option("--settings", help="Look at the settings alone.")] = False
 ) -> None:
-    """Validate the settings and reach every upstream and Redis."""
+    """Validate the settings and reach every upstream, Redis and the database."""
     settings = settings_of(os.environ)
     print("settings: ok")
     if not settings_only and not uvloop.run(checks.reach_all(settings, print)):
