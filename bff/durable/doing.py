@@ -2,22 +2,21 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from typing import TypeVar
 
 from bff.durable.claims import Worker
 from bff.durable.database import Database
 from bff.durable.driver import Tx
-from bff.durable.steps import Begun, Part, Steps
+from bff.durable.steps import Begun, Steps
 from bff.product.parts import SourceName
-from bff.product.writing import Declined, Failed, Outcome, Stored, Unwritten, Write, Writing
+from bff.product.writing import Declined, Failed, Outcome, Unwritten, Write, Writing
 from clients.errors import UpstreamError
 from clients.given import Given
 from clients.source import Caller, Held
 
-CONFLICT, CHANGED = 409, 412
+CHANGED = 412
 _REFUSED = (404, 422)
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -78,48 +77,6 @@ class OnePart:
         except (UpstreamError, TimeoutError) as exc:
             return Trouble(f"the {self.source} service could not be read: {type(exc).__name__.lower()}")
 
-    async def send(self, begun: Begun, part: Part, since: float | None = None) -> Trouble | None:
-        """Write the part, under its key; return None once it is known to be stored, else why it is not.
-
-        since: when it was first sent again, where it may have been sent before.
-        """
-        again, answered = since is not None, part.failed
-        if answered:  # on disk it is in doubt while it is sent
-            part = replace(part, failed=False)
-            await self.record(partial(self.steps.failed, source=self.source, each=False))
-        outcome = await self.tell(begun, given(part.sent, part.shown), str(part.number), part.etag)
-        if isinstance(outcome, Stored):
-            await self._stored(outcome.part)
-            return None
-        trouble = self.trouble(outcome)
-        failed = isinstance(outcome, Failed) and outcome.open and not outcome.vague
-        if again and isinstance(outcome, Unwritten):
-            await self._doubt(part, failed=answered)
-            return replace(trouble, in_doubt=True)
-        if trouble.in_doubt and not (failed and answered):
-            await self._doubt(part, failed=failed and not again)
-            return trouble
-        if again:  # an owner that knows no keys may refuse, or fail at, what it has stored already
-            held = await self.held(begun)
-            if isinstance(held, Trouble):
-                await self._doubt(part, failed=failed and answered)
-                return replace(held, in_doubt=True)
-            if held is not None and same(held.part.shown, part.shown):
-                await self._stored(held.part.shown)
-                return None
-            if outcome == Declined(CONFLICT) and not self._outlasted(since):  # or be still at it
-                return replace(trouble, final=False, in_doubt=True)
-        await self.record(partial(self.steps.unsent, source=self.source))
-        return replace(trouble, in_doubt=False)
-
-    def _outlasted(self, since: float | None) -> bool:
-        """Return whether what was sent before a time can be under way no more."""
-        return since is not None and self.needs.database.now() - since > self.needs.writing.seconds(self.source)
-
-    async def _doubt(self, part: Part, *, failed: bool) -> None:
-        if failed != part.failed:
-            await self.record(partial(self.steps.failed, source=self.source, each=failed))
-
     async def tell(self, begun: Begun, given: Given, key: str, etag: str | None) -> Outcome:
         """Write to the owner. key: what follows the change's name in the idempotency key."""
         key = f"{self.steps.claim.change_id}-{self.source}-{key}"
@@ -143,10 +100,6 @@ class OnePart:
         if isinstance(outcome, Unwritten):
             return Trouble(f"{owner} could not be written to: {outcome.why.replace('_', ' ')}")
         return Trouble(f"{owner} did not answer in time", in_doubt=True)
-
-    async def _stored(self, shown: bytes) -> None:
-        now = self.needs.database.now()
-        await self.record(partial(self.steps.finish, source=self.source, shown=shown.decode(), now=now))
 
 
 def same(shown: bytes | str, other: bytes | str | None) -> bool:

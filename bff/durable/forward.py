@@ -3,11 +3,12 @@
 from functools import partial
 from itertools import count
 
-from bff.durable.doing import OnePart, Trouble
+from bff.durable.doing import Trouble
+from bff.durable.sending import Sending
 from bff.durable.steps import Begun
 
 
-class Forward(OnePart):
+class Forward(Sending):
     """The way there."""
 
     async def write(self) -> str:

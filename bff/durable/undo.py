@@ -3,13 +3,14 @@
 from functools import partial
 from itertools import count
 
-from bff.durable.doing import OnePart, Trouble, given, same
+from bff.durable.doing import Trouble, given, same
+from bff.durable.sending import Sending
 from bff.durable.steps import Begun, Part
 from bff.product.writing import Stored
 from clients.source import Held
 
 
-class Undo(OnePart):
+class Undo(Sending):
     """The way back."""
 
     async def undo(self) -> str:
