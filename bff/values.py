@@ -204,15 +204,10 @@ def _redis_url(text: str) -> str:
 
 
 def _database_url(text: str) -> str:
-    if not _URL.fullmatch(text):
-        raise ValueError("must be a URL of printable ASCII characters")
-    try:
-        parts = urlsplit(text)
-        valid = parts.scheme in ("postgresql", "postgres") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        valid = False
-    if not valid:
-        raise ValueError("must be a postgresql:// URL with a host") from None
+    from bff.durable.postgres import is_url  # psycopg, for those alone who have a server
+
+    if not _URL.fullmatch(text) or not is_url(text):
+        raise ValueError("must be a postgresql:// URL with a host, its special characters percent-encoded")
     return text
 
 

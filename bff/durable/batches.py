@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bff.durable import journal
-from bff.durable.claims import Worker
+from bff.durable.claims import LEFT, Worker
 from bff.durable.driver import Row, Tx
 from bff.durable.journal import Event
 
@@ -184,8 +184,8 @@ def mine(tx: Tx, worker: Worker) -> list[str]:
 
 def take_over(tx: Tx, worker: Worker, dead: Sequence[str], before: float, now: float) -> list[str]:
     """Take over batches of workers that are gone, and those of which nothing was heard since a time."""
-    gone = " or ".join(["touched_at < ?", *("worker = ?" for _ in dead)])
-    found = tx.rows(f"select id from bff_batches where {gone}{tx.skipping}", before, *dead)
+    gone = " or ".join(["touched_at < ?", "worker = ?", *("worker = ?" for _ in dead)])
+    found = tx.rows(f"select id from bff_batches where {gone}{tx.skipping}", before, LEFT, *dead)
     for (batch_id,) in found:
         tx.run("update bff_batches set worker = ?, touched_at = ? where id = ?", worker.id, now, batch_id)
         sent_again(tx, batch_id, "its worker is gone, or was not heard of", now)

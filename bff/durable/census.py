@@ -22,8 +22,9 @@ class Census:
 def count(tx: Tx, now: float) -> Census:
     """Count it."""
     ((pending, first_pending),) = tx.rows("select count(*), min(id) from bff_changes where state = 'pending'")
-    ((running,),) = tx.rows("select count(*) from bff_changes where state = 'running'")
-    oldest = tx.rows("select created_at from bff_changes where id = ?", first_pending) if first_pending else []
+    ((running, first_running),) = tx.rows("select count(*), min(id) from bff_changes where state = 'running'")
+    first = min(filter(None, (first_pending, first_running)), default=None)
+    oldest = tx.rows("select created_at from bff_changes where id = ?", first) if first else []
     ((queued,),) = tx.rows("select count from bff_counts where name = 'queued'")
     oldest_sql = "select min(created_at) from bff_reservations where state = 'queued' and wanted is null"
     ((since,),) = tx.rows(oldest_sql)

@@ -10,12 +10,18 @@ from bff.durable import changes
 from bff.durable.driver import Tx
 from bff.durable.journal import Event
 
+URGENT, ALL = 5, 10
+"""Priorities below which changes are urgent, and are at all."""
+
+LEFT = ""
+"""Whose work is that a worker has left."""
+
 _NEXT = """
     select id, seq, epoch from bff_changes a where state = 'pending'
     and not exists (select 1 from bff_changes r where r.sku_id = a.sku_id and r.state = 'running')
     and not exists (select 1 from bff_changes b where b.sku_id = a.sku_id and b.state = 'pending'
         and (b.priority, b.id) < (a.priority, a.id))
-    order by priority, id limit ?"""
+    and priority < ? order by priority, id limit ?"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +71,23 @@ def bury(tx: Tx, dead: Sequence[str]) -> None:
         )
 
 
+def leave(tx: Tx, worker: Worker) -> None:
+    """Leave what a worker has begun to whoever looks first."""
+    if tx.run("delete from bff_workers where id = ? and boot = ?", worker.id, worker.boot):
+        for table in ("bff_changes", "bff_batches"):
+            tx.run(f"update {table} set worker = ? where worker = ?", LEFT, worker.id)
+
+
 def claim(tx: Tx, worker: Worker, room: int, now: float) -> list[Claim]:
     """Claim what is to be done next: by priority, then age, and one change at a time for a SKU.
 
-    room: how many a worker has at once.
+    room: how many a worker has at once; of urgent ones as many again.
     """
     tx.rows(f"select 1 from bff_counts where name = 'claims'{tx.locking}")
     ((running,),) = tx.rows("select count(*) from bff_changes where state = 'running' and worker = ?", worker.id)
-    claimed = tx.rows(_NEXT, room - running) if running < room else []
+    claimed = tx.rows(_NEXT, ALL, room - running) if running < room else []
+    if not claimed and running < 2 * room:  # an owner that hangs must not hold up what is urgent and of others
+        claimed = tx.rows(_NEXT, URGENT, 2 * room - running)
     for change_id, seq, epoch in claimed:
         tx.run(
             "update bff_changes set worker = ?, epoch = ?, started_at = ? where id = ?",
@@ -90,14 +105,14 @@ def mine(tx: Tx, worker: Worker) -> list[Claim]:
 
 def take_over(tx: Tx, worker: Worker, dead: Sequence[str], overdue: float, room: int, now: float) -> list[Claim]:
     """Claim what workers had begun that are gone, and of what nothing was heard since a time."""
-    gone = " or ".join(["touched_at < ?", *("worker = ?" for _ in dead)])
+    gone = " or ".join(["touched_at < ?", "worker = ?", *("worker = ?" for _ in dead)])
     found = tx.rows(
         f"""select id, seq, epoch, worker from bff_changes where state = 'running' and ({gone})
         order by priority, id limit ?{tx.skipping}""",
-        *(overdue, *dead, room),
+        *(overdue, LEFT, *dead, room),
     )
     for change_id, seq, epoch, former in found:
-        why = f"{former} is gone" if former in dead else "nothing was heard of it"
+        why = f"{former or 'its worker'} is gone" if former in (*dead, LEFT) else "nothing was heard of it"
         tx.run("update bff_changes set worker = ?, epoch = ? where id = ?", worker.id, epoch + 1, change_id)
         event = Event(0, now, "started", state="running", cause=f"taken over: {why}")
         changes.record(tx, change_id, seq, now, [event])

@@ -8,6 +8,7 @@ DBOS 3.4: a workflow is recovered by a process that launches with the same execu
 """
 
 import asyncio
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -127,11 +128,12 @@ class Engine:
     async def _drive(self) -> None:
         from dbos import DBOS  # takes half a second and 50 MB: for those alone who have changes to do
 
+        logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what matters of it is said by the worker
         try:
             _launch(self._place, self._register)
         except Exception as exc:
             DBOS.destroy(destroy_registry=True)  # or the next launch would do nothing, without a word
-            self._tell(NotLaunched(type(exc).__name__))
+            self._tell(NotLaunched(str(getattr(exc, "orig", None) or type(exc).__name__)))
             return
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()

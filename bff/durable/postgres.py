@@ -4,9 +4,11 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import psycopg
 from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict
 
 from bff.durable.driver import Lost, Row, Torn
 from bff.durable.schema import migrate
@@ -71,7 +73,9 @@ class PostgresConnection:
             return what()
         except _TORN as exc:
             raise Torn from exc
-        except _OURS:
+        except _OURS as exc:
+            if isinstance(exc, errors.UndefinedTable) and '"bff_' in str(exc):
+                raise Lost from exc  # somebody has dropped it: a new connection makes it again
             raise
         except psycopg.Error as exc:
             raise Lost from exc
@@ -119,6 +123,16 @@ class Postgres:
             ((now,),) = connection.rows("select extract(epoch from clock_timestamp())::double precision")
             self._offset = now - self._clock()
             self._known = True
+
+
+def is_url(text: str) -> bool:
+    """Return whether a URL names a host and can be read; what libpq says of one that it cannot may quote a password."""
+    try:
+        parts = urlsplit(text)
+        conninfo_to_dict(text)
+        return parts.scheme in ("postgresql", "postgres") and bool(parts.hostname) and parts.port != 0
+    except (psycopg.Error, ValueError):
+        return False
 
 
 def reach(url: str) -> tuple[bool, str]:

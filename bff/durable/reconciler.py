@@ -68,8 +68,7 @@ class Reconciler:
         gone = [name for name in self._watch.gone(seen) if name != self._worker.id]
         if not take:
             return []
-        now = self._database.now()
-        taken, sent = await self._database.write(partial(self._take_over, gone=gone, now=now))
+        taken, sent = await self._database.write(partial(self._take_over, gone=gone))
         for kind, count in (("change", len(taken)), ("batch", len(sent))):
             if count:
                 log.warning("work that nobody did is taken over", kind=kind, count=count)
@@ -78,7 +77,8 @@ class Reconciler:
             self._selling.resume(sent)
         return taken
 
-    def _take_over(self, tx: Tx, gone: Sequence[str], now: float) -> tuple[list[Claim], list[str]]:
+    def _take_over(self, tx: Tx, gone: Sequence[str]) -> tuple[list[Claim], list[str]]:
+        now = self._database.now()
         listened = self._watch.listening_seconds > self._overdue_seconds
         before = now - self._overdue_seconds if listened else 0.0
         taken = claims.take_over(tx, self._worker, gone, before, TOGETHER, now)

@@ -24,7 +24,10 @@ GATHER_SECONDS = 0.01
 
 RETURN_SECONDS = 0.05
 UNANSWERED_SECONDS = 1.0
-BATCHES = 8
+CALLS = 32
+"""Under way at once. A batch that waits for another try holds up its own SKU, and none of these."""
+
+BATCHES = 256
 RELEASES = 500
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 2.0
@@ -77,6 +80,7 @@ class Selling:
         self._ended = ended
         self._after = ""
         self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._calls = asyncio.Semaphore(CALLS)
         self._wake = asyncio.Event()
         self._wake_returns = asyncio.Event()
 
@@ -137,7 +141,7 @@ class Selling:
 
     async def _send_next(self) -> bool:
         """Make batches as far as there is room; return whether it is the rate that there are no more."""
-        room = BATCHES - len(self._under_way)
+        room = min(CALLS, BATCHES - len(self._under_way))
         if room <= 0:
             return False  # the next one that ends wakes us
         made, throttled = await self._database.write(partial(self._make, room=room, now=self._database.now()))
@@ -197,7 +201,8 @@ class Selling:
 
     async def _send(self, batch: Batch) -> bool:
         try:
-            results = await self._seller.deduct(batch)
+            async with self._calls:
+                results = await self._seller.deduct(batch)
         except UpstreamError as exc:
             log.warning("reservations could not be sent", error=type(exc).__name__, items=len(batch.items))
             return False

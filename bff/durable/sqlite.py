@@ -20,15 +20,15 @@ _LOST = (sqlite3.OperationalError, sqlite3.DatabaseError, OSError)
 class SqliteConnection:
     """A connection to the file. What is the caller's own doing passes as it is.
 
-    path: where the file must still be when something is committed; None: wherever it is.
+    paths: what must still be there, and be the same, when something is committed.
     """
 
     locking = skipping = ""  # a transaction that writes is alone
 
-    def __init__(self, raw: sqlite3.Connection, path: Path | None = None) -> None:
+    def __init__(self, raw: sqlite3.Connection, *paths: Path) -> None:
         self._raw = raw
-        self._path = path
-        self._file = _identity(path)
+        self._paths = paths
+        self._files = [_identity(path) for path in paths]
 
     def rows(self, sql: str, *parameters: Any) -> list[Row]:
         """Return what a statement finds."""
@@ -48,8 +48,8 @@ class SqliteConnection:
 
     def commit(self) -> None:
         """Commit it."""
-        if _identity(self._path) != self._file:  # on disk it would be, but where nobody finds it
-            raise Lost("the file is gone, or another one")
+        if [_identity(path) for path in self._paths] != self._files:  # on disk it would be, but where nobody finds it
+            raise Lost("the file or its lock is gone, or another one")
         self._do(lambda: self._raw.execute("commit"))
 
     def rollback(self) -> None:
@@ -68,7 +68,7 @@ class SqliteConnection:
             raise
         except sqlite3.Error as exc:
             # Kept beside the extended ones in the lowest byte (https://sqlite.org/rescode.html).
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _CALLERS:
+            if getattr(exc, "sqlite_errorcode", 0) & 0xFF in _CALLERS and "no such table: bff_" not in str(exc):
                 raise
             raise Lost from exc
 
@@ -78,6 +78,7 @@ class Sqlite:
 
     def __init__(self, path: Path, now: Callable[[], float]) -> None:
         self._path = path
+        self._lock_path = path.with_name(path.name + ".lock")
         self.now = now
         self._lock = threading.Lock()  # its two lines connect from threads of their own
         self._held: int | None = None
@@ -93,7 +94,7 @@ class Sqlite:
                 raw = open_wal(self._path)
             except _LOST as exc:
                 raise Lost from exc
-            connection = SqliteConnection(raw, self._path)
+            connection = SqliteConnection(raw, self._path, self._lock_path)
             try:
                 connection.begin(write=True)
                 migrate(connection)
@@ -113,9 +114,12 @@ class Sqlite:
     def _hold(self) -> None:
         """Lock the file by another one beside it: what is locked itself, SQLite's own locks would get in the way of."""
         if self._held is not None:
-            return
+            if _identity(self._held) == _identity(self._lock_path):
+                return
+            os.close(self._held)  # it locks a file that nobody finds any more
+            self._held = None
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        held = os.open(self._path.with_name(self._path.name + ".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        held = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -139,13 +143,13 @@ def reach(path: Path) -> tuple[bool, str]:
     return True, f"SQLite {sqlite3.sqlite_version}"
 
 
-def _identity(path: Path | None) -> tuple[int, int] | None:
+def _identity(path: Path | int) -> tuple[int, int] | None:
     """Return what tells a file from another one of its name, None where there is none."""
     try:
-        found = None if path is None else path.stat()
+        found = os.stat(path)  # noqa: PTH116 - of a descriptor, too
     except OSError:
         return None
-    return None if found is None else (found.st_dev, found.st_ino)
+    return found.st_dev, found.st_ino
 
 
 def open_wal(path: Path) -> sqlite3.Connection:

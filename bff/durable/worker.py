@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -12,17 +12,17 @@ from bff.durable import batches, claims, runner
 from bff.durable.claims import Claim
 from bff.durable.database import Away, Database
 from bff.durable.doing import Needs
+from bff.durable.driver import Tx
 from bff.durable.engine import Engine, NotLaunched, Place
 from bff.durable.reconciler import Counting, Reconciler
 from bff.durable.retention import Retention
 from bff.durable.selling import Selling
 from bff.durable.steps import Usurped
+from bff.durable.terms import ALONE_SECONDS, IDLE_SECONDS, Terms
 
 ROOM = 20
 """Changes that one worker does at once."""
 
-IDLE_SECONDS = 0.2
-ALONE_SECONDS = 1.0
 BEAT_SECONDS = 0.5
 NAME_SECONDS = 1.6
 AWAY_SECONDS = 3.0
@@ -31,24 +31,6 @@ AWAY_SECONDS = 3.0
 SWEEP_SECONDS = 30.0
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a worker works.
-
-    alone: whether there can be no other one, nor anybody else who takes work in: it is told of all there is.
-    overdue_seconds: after which it takes over.
-    """
-
-    alone: bool
-    overdue_seconds: float
-    grace_seconds: float
-
-    @property
-    def poll_seconds(self) -> float:
-        """How often it looks for work that nobody has told it of."""
-        return ALONE_SECONDS if self.alone else IDLE_SECONDS
 
 
 class Worker:
@@ -64,7 +46,7 @@ class Worker:
         clock: Callable[[], float],
         counting: Counting,
     ) -> None:
-        self._needs = needs
+        self._needs = replace(needs, sleep=self._sleep)
         self._database: Database = needs.database
         self._name = needs.worker
         self._terms = terms
@@ -77,6 +59,7 @@ class Worker:
         self._wake = asyncio.Event()
         self._doing = 0
         self._stopping = False
+        self._said = ""
         self._away_since: float | None = None
         self._life: asyncio.Task[None] | None = None
 
@@ -107,6 +90,8 @@ class Worker:
         if self._life is not None:
             self._life.cancel()
             await asyncio.gather(self._life, return_exceptions=True)
+            with contextlib.suppress(Away):
+                await self._database.write(partial(claims.leave, worker=self._name))
 
     async def _live(self) -> None:
         while True:
@@ -138,7 +123,7 @@ class Worker:
         tasks = [loop.create_task(part) for part in parts]
         try:
             await self._beat()
-            log.error("another worker has taken this name", name=self._name.id)
+            log.warning("this worker's name was taken, or given up for gone", name=self._name.id)
         finally:
             for task in tasks:
                 task.cancel()
@@ -160,14 +145,18 @@ class Worker:
             await asyncio.sleep(pause_seconds)
 
     async def _beat(self) -> None:
-        """Beat until the name is another one's; where there can be no other one, nobody listens."""
+        """Beat until the name is another one's; where there can be no other one, see that it is still there."""
         while True:
-            if self._terms.alone:
-                await asyncio.Event().wait()
             with contextlib.suppress(Away):
-                if not await self._database.write(partial(claims.beat, worker=self._name)):
+                if not await self._has_name():
                     return
-            await asyncio.sleep(BEAT_SECONDS)
+            await asyncio.sleep(ALONE_SECONDS if self._terms.alone else BEAT_SECONDS)
+
+    async def _has_name(self) -> bool:
+        if not self._terms.alone:
+            return await self._database.write(partial(claims.beat, worker=self._name))
+        boot, _ = (await self._database.read(claims.seen)).get(self._name.id, ("", 0))
+        return boot == self._name.boot  # a file that is put in this one's place has another one's, or none
 
     async def _keep_engine(self) -> None:
         """Have the engine run while the database is there, and anew where that was away for long."""
@@ -178,9 +167,19 @@ class Worker:
             await self._engine.aclose()
         self._away_since = None
         if not self._engine.running and not self._stopping:
-            await self._engine.start()
-            log.info("durable work goes on", name=self._name.id)
+            await self._start_engine()
             await self._resume()
+
+    async def _start_engine(self) -> None:
+        try:
+            await self._engine.start()
+        except NotLaunched as exc:
+            if (why := str(exc)) != self._said:  # else it would be said five times a second
+                log.warning("changes cannot be done: the engine does not start", error=why)
+                self._said = why
+            raise
+        self._said = ""
+        log.info("durable work goes on", name=self._name.id)
 
     async def _resume(self) -> None:
         """Go on with what this worker had begun, where an earlier process or an outage left it."""
@@ -193,8 +192,7 @@ class Worker:
         """Claim what is to be done, and have it done."""
         claimed: list[Claim] = []
         if self._engine.running and not self._stopping:
-            now = self._database.now()
-            claimed = await self._database.write(partial(claims.claim, worker=self._name, room=ROOM, now=now))
+            claimed = await self._database.write(self._claim)
         for claim in claimed:
             await self._engine.run(claim)
         if not claimed:
@@ -202,6 +200,10 @@ class Worker:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._terms.poll_seconds):
                     await self._wake.wait()
+
+    def _claim(self, tx: Tx) -> list[Claim]:
+        # The time is that of the claim, however long it waited for its turn: a change's own time begins with it.
+        return claims.claim(tx, self._name, ROOM, self._database.now())
 
     async def _reconcile(self) -> None:
         """Go on with what nobody does any more."""
@@ -212,6 +214,14 @@ class Worker:
     async def _sweep(self) -> None:
         while await self._retention.sweep():  # noqa: ASYNC110 - it does something each time
             await asyncio.sleep(0)  # others' turn, between one batch and the next
+
+    async def _sleep(self, seconds: float) -> None:
+        """Wait between two attempts; a worker that stops makes no other one."""
+        if self._stopping:
+            raise Usurped
+        await asyncio.sleep(seconds)
+        if self._stopping:
+            raise Usurped
 
     async def _perform(self, claim: Claim, name: str) -> str:
         """Do a step, for the engine."""

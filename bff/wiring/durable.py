@@ -21,7 +21,8 @@ from bff.durable.doing import Needs, Patience
 from bff.durable.driver import Driver
 from bff.durable.engine import Place
 from bff.durable.selling import Pace, Selling
-from bff.durable.worker import ALONE_SECONDS, IDLE_SECONDS, Terms, Worker
+from bff.durable.terms import ALONE_SECONDS, IDLE_SECONDS, Terms
+from bff.durable.worker import Worker
 from bff.metrics import Metrics
 from bff.product.fence import Fence, Untold
 from bff.product.parts import SOURCES
@@ -34,6 +35,7 @@ from clients.source import Caller
 
 LOCAL = "local"
 FILE = "bff.sqlite"
+ENGINE_FILE = "dbos.sqlite"
 CENSUS_SECONDS = 2.0
 STEP_SECONDS = 15.0
 """What a step may take besides its calls, before it counts as overdue."""
@@ -134,7 +136,8 @@ def _new_id(now: Callable[[], float]) -> str:
 def reach_database(settings: Settings) -> tuple[bool, str]:
     """Try once whether the database can be used; return whether, and what was found. It blocks."""
     if settings.database_url is None:
-        return sqlite.reach(settings.data_dir / FILE)
+        found = [sqlite.reach(settings.data_dir / name) for name in (FILE, ENGINE_FILE)]
+        return next((each for each in found if not each[0]), found[0])
     from bff.durable import postgres
 
     return postgres.reach(settings.database_url)
@@ -145,7 +148,7 @@ def _database(settings: Settings) -> tuple[Driver, Place, Callable[[], None]]:
     if settings.database_url is None:
         offset = wall_clock() - clock()
         file = sqlite.Sqlite(settings.data_dir / FILE, lambda: clock() + offset)
-        engines = settings.data_dir.absolute() / "dbos.sqlite"  # of its own: in one file, each waits for the other
+        engines = settings.data_dir.absolute() / ENGINE_FILE  # of its own: in one file, each waits for the other
         return file, Place(f"sqlite:///{engines}", executor, lambda: sqlite.open_wal(engines).close()), file.release
     from bff.durable.postgres import CONNECT_SECONDS, Postgres  # psycopg, for those alone who have a server
 
