@@ -36,7 +36,7 @@ PARTS: tuple[SourceName, ...] = ("info", "price")
 
 
 class Owners:
-    """Everybody whom a worker calls: owners of each product, and a stock service. halted: whether no write is answered."""
+    """Whom a worker calls: owners of each product, and a stock service. halted: whether no write is answered."""
 
     def __init__(self) -> None:
         self.owners: dict[tuple[str, str], Owner] = {}
