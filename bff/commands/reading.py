@@ -54,11 +54,9 @@ def _sqlite(path: Path) -> Iterator[Tx]:
 
 @contextmanager
 def _postgres(url: str) -> Iterator[Tx]:
-    from bff.durable.postgres import Postgres  # psycopg, for those alone who have a server
+    from bff.durable.postgres import look  # psycopg, for those alone who have a server
 
-    with closing(Postgres(url, _no_time, _no_time).connect()) as connection:
-        connection.begin(write=False)
-        connection.run("set transaction isolation level repeatable read")  # one snapshot for every statement
+    with closing(look(url)) as connection:
         for name in _ALLOWANCES:
             connection.run(f"set local {name} = '{ALLOWED}'")
         yield connection
@@ -67,11 +65,8 @@ def _postgres(url: str) -> Iterator[Tx]:
 def _why(error: Exception) -> str:
     """Return what a driver said, unless that could be a piece of the URL, which holds a password."""
     cause = error.__cause__ or error
+    if cause is error:
+        return str(error)
     if type(cause).__name__ == "OperationalError":  # of either driver (PEP 249): it was the database
         return str(cause).partition("\n")[0]
     return "cannot be read"
-
-
-def _no_time() -> float:
-    """Tell no time: nobody here asks for it."""
-    return 0.0

@@ -139,8 +139,8 @@ def fold_reservation(subject: str, happened: Sequence[Event]) -> Reservation:
     facts = _accepted(happened)
     reservation = Reservation(subject, facts["sku_id"], facts["quantity"], happened[0].at)
     for event in happened:
-        reservation.updated_at = event.at
-        if event.state is not None:
+        if event.state is not None:  # what is only on its way has changed nothing that is shown
+            reservation.updated_at = event.at
             reservation.state = event.state
             reservation.reason = event.cause if event.state == "rejected" else None
     return reservation

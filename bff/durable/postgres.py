@@ -125,6 +125,25 @@ class Postgres:
             self._known = True
 
 
+def look(url: str) -> PostgresConnection:
+    """Return a connection in a transaction that reads one snapshot; no table is made. Raises Lost."""
+    try:
+        raw = psycopg.connect(url, autocommit=True, **_BOUNDS)  # type: ignore[arg-type] # libpq's own
+    except psycopg.Error as exc:
+        raise Lost from exc
+    connection = PostgresConnection(raw)
+    try:
+        connection.run("begin isolation level repeatable read read only")
+        there = connection.rows("select to_regclass('bff_events') is not null") == [(True,)]
+    except BaseException:
+        connection.close()
+        raise
+    if not there:
+        connection.close()
+        raise Lost("has no tables of durable work")
+    return connection
+
+
 def is_url(text: str) -> bool:
     """Return whether a URL names a host and can be read; what libpq says of one that it cannot may quote a password."""
     try:

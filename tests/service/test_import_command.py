@@ -74,10 +74,11 @@ def written_of(file: Path) -> int:
     return state_of(file).read_bytes().count(b'"succeeded"')
 
 
-async def recorded(file: Path, rows: int) -> None:
-    """Wait until so many rows are on record."""
+async def recorded(file: Path, rows: int, process: Process) -> None:
+    """Wait until so many rows are on record; the process must not end before that."""
     async with asyncio.timeout(GENEROUS_SECONDS):
         while not state_of(file).exists() or written_of(file) <= rows:
+            assert process.returncode is None, await ended(process)
             await asyncio.sleep(0.05)
 
 
@@ -114,12 +115,12 @@ async def test_thousands_of_rows_through_a_kill_of_either_side_are_each_written_
         environ = environment(urls)
         async with serving(tmp_path / "data", environ, port) as (service, _):
             async with importing(file, url) as first:
-                await recorded(file, rows // 4)
+                await recorded(file, rows // 4, first)
                 first.kill()
                 assert (await ended(first))[0] == -signal.SIGKILL
             done_before = written_of(file)
             async with importing(file, url) as second:
-                await recorded(file, rows // 2)
+                await recorded(file, rows // 2, second)
                 service.kill()
                 await ended(service)
                 async with serving(tmp_path / "data", environ, port), asyncio.timeout(GENEROUS_SECONDS):
@@ -198,7 +199,7 @@ async def test_an_interrupt_says_how_to_go_on_and_a_second_run_does_what_is_left
     file = table(tmp_path, [f"G{number},{number},{number}" for number in range(1, 121)])
     async with shop(tmp_path / "data") as (url, urls):
         async with importing(file, url) as process:
-            await recorded(file, 10)
+            await recorded(file, 10, process)
             process.send_signal(signal.SIGINT)
             code, out, err = await ended(process)
         assert code == 130
