@@ -26,13 +26,15 @@ class Sending(OnePart):
         answered = part.failed
         if answered:  # on disk it is in doubt while it is sent
             part = await self._mark(part, failed=False)
+        # By when it is asked, and not by when the answer is looked at: that is of then.
+        outlasted = since is not None and self.needs.database.now() - since > self.needs.writing.seconds(self.source)
         outcome = await self.tell(begun, given(part.sent, part.shown), str(part.number), part.etag)
         if isinstance(outcome, Stored):
             await self._stored(outcome.part)
             return None
         if since is None:
             return await self._not_stored(part, outcome)
-        return await self._still_not_stored(begun, part, outcome, since, answered=answered)
+        return await self._still_not_stored(begun, part, outcome, answered=answered, outlasted=outlasted)
 
     async def _not_stored(self, part: Part, outcome: Outcome) -> Trouble:
         trouble = self.trouble(outcome)
@@ -43,9 +45,12 @@ class Sending(OnePart):
         return trouble
 
     async def _still_not_stored(
-        self, begun: Begun, part: Part, outcome: Outcome, since: float, *, answered: bool
+        self, begun: Begun, part: Part, outcome: Outcome, *, answered: bool, outlasted: bool
     ) -> Trouble | None:
-        """Look what is known after a repeat. answered: whether each send before it was, by a failure."""
+        """Look what is known after a repeat.
+
+        answered: whether each send before it was, by a failure. outlasted: whether none before it can be under way.
+        """
         trouble = self.trouble(outcome)
         if isinstance(outcome, Unwritten):
             await self._mark(part, failed=answered)
@@ -59,7 +64,7 @@ class Sending(OnePart):
         if held is not None and same(held.part.shown, part.shown):
             await self._stored(held.part.shown)
             return None
-        if outcome == CONFLICT and self.needs.database.now() - since <= self.needs.writing.seconds(self.source):
+        if outcome == CONFLICT and not outlasted:
             return replace(trouble, final=False, in_doubt=True)
         await self._unsent()
         return replace(trouble, in_doubt=False)

@@ -53,15 +53,21 @@ def database_url(postgres: PostgresServer) -> str:
     return fresh(postgres)
 
 
+@pytest.fixture
+def emptied_url(database_url: str) -> str:
+    """Return its address once it is empty, which takes a tenth of the time that another database does."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("drop schema if exists dbos cascade; drop schema public cascade; create schema public")
+    return database_url
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """Have an empty database, of each kind."""
     if request.param == "sqlite":
         made = Place("sqlite", lambda: Sqlite(tmp_path / "bff.sqlite", wall))
     else:
-        url = request.getfixturevalue("database_url")
-        with psycopg.connect(url, autocommit=True) as connection:  # a tenth of the time that another database takes
-            connection.execute("drop schema if exists dbos cascade; drop schema public cascade; create schema public")
+        url = request.getfixturevalue("emptied_url")
         made = Place("postgres", lambda: Postgres(url, monotonic, wall))
     with closing(made):
         yield made

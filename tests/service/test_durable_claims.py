@@ -123,6 +123,34 @@ def test_no_more_is_claimed_than_there_is_room_for_what_is_under_way_included(pl
     assert len(claim(place, room=4)) == 1
 
 
+def test_what_is_urgent_has_room_of_its_own(place: Place) -> None:
+    accept(place, *(order(f"{number:02} bulk", f"sku {number}", priority=9) for number in range(8)))
+    assert len(claim(place, room=3)) == 3
+    urgent = [order(f"{number:02} urgent", f"urgent {number}", priority=number // 2) for number in range(8)]
+    accept(place, *urgent)
+    assert ids(claim(place, room=3)) == ["00 urgent", "01 urgent", "02 urgent"]
+    assert claim(place, room=3) == []
+
+
+def test_what_a_worker_leaves_is_taken_over_by_whoever_looks_first(place: Place) -> None:
+    for worker in (ONE, TWO):
+        named(place, worker)
+    accept(place, order("a", "a"), order("b", "b"))
+    (left,) = claim(place, room=1)
+    claim(place, TWO, room=1)
+    place.do(partial(claims.leave, worker=Worker(ONE.id, "another boot")))
+    assert ids(place.do(partial(claims.mine, worker=ONE))) == ["a"]
+    place.do(partial(claims.leave, worker=ONE))
+    assert set(place.do(claims.seen)) == {"two"}
+    with pytest.raises(Fenced):
+        place.do(partial(Steps(left, ONE).begin, source="info", now=3.0))
+    take = partial(claims.take_over, worker=TWO, dead=[], overdue=0.0, room=ROOM, now=3.0)
+    (taken,) = place.do(take)
+    assert (taken.change_id, taken.epoch) == ("a", left.epoch + 1)
+    end(place, taken, TWO)
+    assert place.do(take) == []
+
+
 def test_parts_are_written_in_one_order_whatever_order_they_came_in(place: Place) -> None:
     accept(place, order("a"))
     assert claim(place) == [Claim("a", 1, ("info", "price"))]

@@ -28,7 +28,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Return the address of a database without tables, of each kind."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path / 'dbos.sqlite'}"
-    return fresh(request.getfixturevalue("postgres"))
+    return str(request.getfixturevalue("emptied_url"))
 
 
 def place(url: str, executor: str = "one") -> Place:

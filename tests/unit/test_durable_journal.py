@@ -22,7 +22,7 @@ PLANS = st.dictionaries(st.integers(0, 60), st.sampled_from(ACTS), max_size=9)
 STUBBORN = st.dictionaries(st.sampled_from(SOURCES), st.sampled_from(["422", "409", "answer lost"]), max_size=2)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(PLANS, STUBBORN)
 def test_whatever_happens_and_however_often_it_is_all_parts_or_none_and_the_journal_says_so(
     plan: Mapping[int, str], stubborn: Mapping[str, str]

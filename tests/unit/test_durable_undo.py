@@ -74,3 +74,13 @@ def test_a_value_that_somebody_else_wrote_meanwhile_stays() -> None:
             assert lives(played) == "compensated"
             assert held(played, "info").startswith("somebody else's")
             assert played.change().steps["info"].state == "superseded"
+
+
+def test_a_409_is_believed_by_when_it_was_asked_for_and_not_by_when_it_is_looked_at() -> None:
+    (point,) = writes({}, "info")
+    for halted in range(point + 1, point + 12):
+        with world(plan={point: "slow", halted: "late"}) as played:
+            ended = lives(played)
+            for owner in played.owners.values():
+                owner.advance(played.now + 1000.0)
+            assert faults(played, ended) == [], halted
