@@ -26,8 +26,9 @@ STEPS: tuple[tuple[str, ...], ...] = (
             request_id text not null,
             trace_id text not null
         )""",
-        "create index bff_changes_pending on bff_changes (priority, id) where state = 'pending'",
-        "create index bff_changes_waiting on bff_changes (sku_id, priority, id) where state = 'pending'",
+        # With the state in them, too: without it SQLite's planner takes the index of all states, and sorts.
+        "create index bff_changes_pending on bff_changes (state, priority, id) where state = 'pending'",
+        "create index bff_changes_waiting on bff_changes (sku_id, state, priority, id) where state = 'pending'",
         # One change at a time for a SKU, whoever claims it.
         "create unique index bff_changes_running on bff_changes (sku_id) where state = 'running'",
         "create index bff_changes_state on bff_changes (state, id)",
