@@ -230,6 +230,9 @@ class Worker:
         self._doing += 1
         try:
             ended = await runner.do(self._needs, claim, name)
+        except Exception:
+            log.exception("a step broke, and is taken up again", change_id=claim.change_id, step=name)
+            raise
         finally:
             self._doing -= 1
         if name == "end":

@@ -51,6 +51,9 @@ class Owners:
     async def held(self, source: SourceName, sku: str, caller: Caller) -> Held | None:
         return self.of(source, sku).held()
 
+    def seconds(self, source: SourceName) -> float:
+        return 1.0
+
     async def write(self, write: Write) -> Outcome:
         self.writes += 1
         await self.go.wait()

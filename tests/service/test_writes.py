@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from clients import stock
-from clients.errors import NotSent, Postponed, Rejected, Throttled, Unavailable, Unknown, UpstreamError
+from clients.errors import NotSent, Postponed, Rejected, Throttled, Unavailable, Unknown, UpstreamError, Vague
 from clients.http import Target, Transport, send
 from clients.shape import Shape
 from clients.source import Caller, Contract
@@ -64,7 +64,8 @@ async def test_what_the_owner_made_of_it_is_said(script: Script, status: int, pa
 
 
 ERRORS: dict[str, tuple[Script, type[UpstreamError]]] = {
-    **{f"{status}": (always("x", status), Unavailable) for status in (202, 203, 500, 502, 503, 504)},
+    **{f"{status}": (always("x", status), Vague) for status in (202, 203)},
+    **{f"{status}": (always("x", status), Unavailable) for status in (500, 502, 503, 504)},
     **{f"{status}": (always("x", status), Rejected) for status in (301, 400, 401, 403, 405, 410, 415)},
     "408": (always("x", 408), Postponed),
     "429": (always("x", 429), Throttled),
