@@ -9,6 +9,7 @@ DBOS 3.4: a workflow is recovered by a process that launches with the same execu
 
 import asyncio
 import logging
+import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -130,10 +131,11 @@ class Engine:
 
         logging.getLogger("dbos").setLevel(logging.CRITICAL)  # what matters of it is said by the worker
         try:
+            self._place.prepare()
             _launch(self._place, self._register)
         except Exception as exc:
             DBOS.destroy(destroy_registry=True)  # or the next launch would do nothing, without a word
-            self._tell(NotLaunched(str(getattr(exc, "orig", None) or type(exc).__name__)))
+            self._tell(NotLaunched(_why(exc)))
             return
         self._stop = asyncio.Event()
         self._loop = asyncio.get_running_loop()
@@ -189,7 +191,6 @@ class Engine:
 def _launch(place: Place, register: Callable[[], None]) -> None:
     from dbos import DBOS, DBOSConfig, DBOSPortableJSONSerializer
 
-    place.prepare()
     DBOS(
         config=DBOSConfig(
             name=APPLICATION,
@@ -210,6 +211,12 @@ def _launch(place: Place, register: Callable[[], None]) -> None:
     register()
     DBOS.listen_queues([])  # changes are claimed from a table of ours; polling for others costs a twentieth of a core
     DBOS.launch()
+
+
+def _why(exc: Exception) -> str:
+    """Say what a database said; what else may be said of it might have its URL in it, and its password."""
+    said = getattr(exc, "orig", exc)
+    return str(said) if isinstance(said, (OSError, sqlite3.Error)) or said is not exc else type(exc).__name__
 
 
 def _workflow(change_id: str, epoch: int) -> str:

@@ -6,6 +6,8 @@ import signal
 from collections.abc import Awaitable
 from pathlib import Path
 
+import pytest
+
 from tests.contract.process import UNUSED, Ended, Served, run, serving, start
 from tests.harness import request, until
 from tests.upstreams import parts, upstream
@@ -29,6 +31,33 @@ async def test_check_reaches_the_database_where_somebody_may_write(tmp_path: Pat
     ill = await checked(tmp_path / "file", **AUTH)
     assert ill.code == 1
     assert "database: failed" in ill.out
+
+
+@pytest.mark.parametrize("name", ["bff.sqlite", "dbos.sqlite"])
+async def test_check_finds_a_file_that_is_no_database(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"no database at all " * 100)
+    ended = await checked(tmp_path, **AUTH)
+    assert ended.code == 1
+    assert "database: failed, file is not a database" in ended.out
+
+
+async def test_an_engine_that_cannot_start_is_said_once_and_starts_once_it_can(tmp_path: Path) -> None:
+    engines = tmp_path / "dbos.sqlite"
+    engines.write_bytes(b"no database at all " * 100)
+    async with serving(settings={**AUTH, "BFF_DATA_DIR": str(tmp_path)}) as served:
+        await asyncio.sleep(1.0)
+        assert (await request(served.admin, "GET", "/durable")).json["worker"] == {"working": False}
+        engines.unlink()
+
+        async def works() -> bool:
+            return bool((await request(served.admin, "GET", "/durable")).json["worker"]["working"])
+
+        await until(works, 20)
+        served.process.terminate()
+        ended = await served.end()
+    said = [line for line in (ended.out + ended.err).splitlines() if "the engine does not start" in line]
+    assert len(said) == 1
+    assert "file is not a database" in said[0]
 
 
 async def test_check_says_of_a_server_that_is_away_no_more_than_that(tmp_path: Path) -> None:

@@ -24,6 +24,16 @@ def note(number: int) -> Callable[[Tx], int]:
     return what
 
 
+TABLES = {
+    "sqlite": "select name from sqlite_master where type = 'table' and substr(name, 1, 4) = 'bff_'",
+    "postgres": "select tablename from pg_tables where substr(tablename, 1, 4) = 'bff_'",
+}
+
+
+def drop(tx: Tx, table: str) -> None:
+    tx.run(f"drop table {table}")
+
+
 def noted(place: Place) -> set[int]:
     return {int(name) for (name,) in place.rows("select name from bff_pace")}
 
@@ -66,6 +76,17 @@ async def test_one_that_cannot_be_run_is_told_so_and_harms_no_other(place: Place
         assert all(isinstance(each, Exception) and not isinstance(each, Away) for each in (found[1], found[3]))
         assert database.usable
     assert noted(place) == {0, 1, 2, 3}
+
+
+async def test_tables_that_are_gone_are_away_and_made_anew(place: Place) -> None:
+    async with place.database() as database:
+        await database.write(note(0))
+        for (table,) in place.rows(TABLES[place.kind]):
+            place.do(partial(drop, table=table))
+        with pytest.raises(Away):
+            await database.write(note(1))
+        assert await insist(database, note(2)) == 2
+    assert noted(place) == {2}
 
 
 async def test_what_others_hold_locked_is_away_in_time_and_there_again_afterwards(place: Place) -> None:

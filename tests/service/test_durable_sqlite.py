@@ -158,6 +158,18 @@ async def test_nothing_is_said_to_be_written_that_is_not_in_the_file_of_its_name
     assert noted(path) >= written
 
 
+async def test_who_has_lost_the_lock_writes_nothing_more_until_the_other_lets_it_go(path: Path) -> None:
+    other = Sqlite(path, wall)
+    async with started(Sqlite(path, wall)) as database:
+        assert await write(database, 1) == 1
+        path.with_name(path.name + ".lock").unlink()
+        other.connect().close()
+        assert [await write(database, number) for number in range(2, 5)] == [None] * 3
+        other.release()
+        assert await insist(database, partial(note, number=5)) == 5
+    assert noted(path) == {1, 5}
+
+
 WRITER = """
 import asyncio, sys, time
 from pathlib import Path

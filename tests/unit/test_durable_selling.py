@@ -155,6 +155,22 @@ async def test_a_hot_sku_holds_up_no_other() -> None:
     shop.tables.close()
 
 
+async def test_however_many_products_fail_the_others_are_sold() -> None:
+    failing = [f"failing {number}" for number in range(100)]
+    shop = Shop(Stock({"7": 10, **dict.fromkeys(failing, 10)}), delay=lambda: 0.1, failing=set(failing))
+    for sku in failing:
+        shop.reserve(sku, sku)
+    life = asyncio.ensure_future(live(shop, Worker("one", "1")))
+    await asyncio.sleep(5.0)
+    shop.reserve("good", "7")
+    await asyncio.sleep(5.0)
+    assert list(shop.stock.taken) == ["good"]
+    shop.failing.clear()
+    await life
+    assert shop.faults() == []
+    shop.tables.close()
+
+
 @pytest.mark.parametrize("rate", [1.0, 7.0, 50.0, 333.0])
 @pytest.mark.parametrize("workers", [1, 2])
 async def test_no_more_is_sent_than_the_rate_allows_and_not_much_less(rate: float, workers: int) -> None:

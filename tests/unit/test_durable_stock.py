@@ -82,12 +82,17 @@ class Stock:
 
 @dataclass
 class Shop:
-    """All of it. plan: what happens at which point; delays: how long a call takes on its way, and its answer."""
+    """All of it.
+
+    plan: what happens at which point; delay: how long a call takes on its way, and its answer; failing: SKUs of which
+    each call fails.
+    """
 
     stock: Stock
     plan: Mapping[int, str] = field(default_factory=dict)
     pace: Pace = PACE
     delay: Callable[[], float] = lambda: 0.0
+    failing: set[str] = field(default_factory=set)
     trace: list[str] = field(default_factory=list)
     dead: bool = False
     late: float = 0.0
@@ -168,7 +173,7 @@ class Shop:
         act = await self.reach("deduct")
         self.sent.append((asyncio.get_running_loop().time(), len(batch.items)))
         await asyncio.sleep(self.delay())
-        if act == "5xx":
+        if act == "5xx" or batch.sku_id in self.failing:
             raise Unavailable("status 503")
         if act == "request lost":
             raise Unknown("not answered")
