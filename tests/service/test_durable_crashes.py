@@ -7,9 +7,9 @@ import pytest
 
 from bff.durable.driver import Connection, Tx
 from tests.service.durabledb import Place, transacted
+from tests.unit.durable_world import World, world
 from tests.unit.test_durable_crashes import Plan, Tried
 from tests.unit.test_durable_selling import after, run
-from tests.unit.test_durable_world import World, world
 from tests.virtual import VirtualLoop
 
 TABLES = ("changes", "parts", "events", "keys", "reservations", "batches", "pace", "workers")

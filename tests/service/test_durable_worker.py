@@ -29,8 +29,8 @@ from bff.product.writing import Outcome, Write, Writing
 from clients.source import Caller, Held
 from tests.postgres_server import PostgresServer, fresh, postgres_server
 from tests.service.durabledb import PATIENCE_SECONDS, Place, insist, monotonic, started, until, wall
-from tests.unit.test_durable_stock import Stock
-from tests.unit.test_durable_world import Owner
+from tests.unit.durable_owner import Owner
+from tests.unit.durable_stock import Stock
 
 PARTS: tuple[SourceName, ...] = ("info", "price")
 

@@ -12,7 +12,8 @@ import pytest
 from bff.durable import journal
 from bff.durable.journal import CHANGE_ENDS, Event
 from bff.durable.steps import verdict
-from tests.unit.test_durable_world import CHANGE, HELD_FAULTS, WRITE_FAULTS, Owner, World, lives, world
+from tests.unit.durable_owner import HELD_FAULTS, WRITE_FAULTS, Owner
+from tests.unit.durable_world import CHANGE, World, lives, world
 
 Plan = Mapping[int, str]
 DEATHS = ("crash", "crash, and started again")

@@ -15,7 +15,7 @@ from bff.durable.driver import Tx
 from bff.durable.journal import Change
 from bff.durable.keys import Key
 from bff.durable.reservations import Full, Reserved, Wish
-from tests.unit.test_durable_world import tables
+from tests.unit.durable_tables import tables
 
 T = TypeVar("T")
 MOST = 5

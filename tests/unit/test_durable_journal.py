@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from bff.durable import journal
 from bff.durable.journal import CHANGE_ENDS, RESERVATION_ENDS, Change, Event, Reservation, Step, Unfounded
 from bff.durable.steps import verdict
+from tests.unit.durable_owner import HELD_FAULTS, WRITE_FAULTS
+from tests.unit.durable_tables import tables
+from tests.unit.durable_world import CHANGE, lives, world
 from tests.unit.test_durable_crashes import DEATHS, EVENTS, faults
-from tests.unit.test_durable_world import CHANGE, HELD_FAULTS, WRITE_FAULTS, lives, tables, world
 
 SOURCES = ("info", "price", "stock")
 INTRUSIONS = [f"intruded by {source}" for source in SOURCES]

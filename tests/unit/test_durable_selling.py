@@ -14,8 +14,9 @@ from bff.durable.driver import Connection
 from bff.durable.keys import Key
 from bff.durable.reservations import Reserved, Wish
 from bff.durable.selling import Pace
-from tests.unit.test_durable_stock import CALLER, PACE, Shop, Stock, live, lives
-from tests.unit.test_durable_world import tables
+from tests.unit.durable_shop import CALLER, PACE, Shop, live, lives
+from tests.unit.durable_stock import Stock
+from tests.unit.durable_tables import tables
 
 Plan = Mapping[int, str]
 FEW = ("crash", "answer lost")

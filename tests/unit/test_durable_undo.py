@@ -2,8 +2,8 @@
 
 import pytest
 
+from tests.unit.durable_world import UNDO_SECONDS, World, lives, world
 from tests.unit.test_durable_crashes import faults
-from tests.unit.test_durable_world import UNDO_SECONDS, World, lives, world
 
 NOT_TAKEN = {"price": "422"}
 

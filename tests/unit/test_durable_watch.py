@@ -10,7 +10,7 @@ from bff.durable import claims
 from bff.durable.claims import Claim, Worker
 from bff.durable.database import Database
 from bff.durable.reconciler import GONE_SECONDS, Reconciler, Watch
-from tests.unit.test_durable_world import CHANGE, World, _Tables, drive, world
+from tests.unit.durable_world import CHANGE, World, _Tables, drive, world
 
 LOOK_SECONDS = 0.5
 OVERDUE_SECONDS = 30.0

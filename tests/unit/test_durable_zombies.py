@@ -11,8 +11,8 @@ from bff.durable import claims
 from bff.durable.claims import Worker
 from bff.durable.journal import CHANGE_ENDS
 from bff.durable.steps import Usurped
+from tests.unit.durable_world import World, world
 from tests.unit.test_durable_crashes import faults
-from tests.unit.test_durable_world import World, world
 
 ONE = Worker("one", "1")
 NAMES = {"another worker takes it over": Worker("two", "1"), "its name is taken by a new process": Worker("one", "2")}
