@@ -21,6 +21,15 @@ def is_the_first_run() -> bool:
 '''
 STALLED = BEGINS + "def test_stalled(): assert not is_the_first_run()\n"
 BROKEN = BEGINS + "def test_broken():\n    is_the_first_run()\n    assert False\n"
+MEETS = """
+import time
+from pathlib import Path
+
+def test_met():
+    Path("{0}").touch()
+    while not Path("{1}").exists():
+        time.sleep(0.01)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -89,6 +98,44 @@ def test_where_not_all_tests_have_run_there_is_no_second_chance(
     tmp_path: Path, also: str, code: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert run(checkout(tmp_path, STALLED, also), "unit") == code
+    assert ONCE_MORE not in capfd.readouterr().out
+
+
+def other_ring(root: Path, text: str) -> None:
+    """Add a ring of one test."""
+    (root / "tests" / "service").mkdir()
+    (root / "tests" / "service" / "test_other.py").write_text(text)
+
+
+def test_two_rings_run_at_once_and_the_second_is_shown_after_the_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    root = checkout(tmp_path, MEETS.format("one", "other"))
+    other_ring(root, MEETS.format("other", "one"))
+    assert run(root, "unit,service") == 0
+    said = capfd.readouterr().out
+    first, second = said.split("meanwhile, tests/service:")
+    assert "2 passed" in first
+    assert "1 passed" in second
+
+
+def test_what_fails_in_either_ring_is_run_alone_and_counts(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    root = checkout(tmp_path, STALLED)
+    other_ring(root, "def test_broken(): assert False")
+    assert run(root, "unit,service") == 1
+    said = capfd.readouterr().out.splitlines()
+    assert f"2 tests {ONCE_MORE}" in said
+    assert said[-1] == "did not fail again: tests/unit/test_0.py::test_stalled"
+
+
+@pytest.mark.parametrize("died", ["unit", "service"])
+def test_where_one_ring_dies_none_has_a_second_chance(
+    tmp_path: Path, died: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    dies = "import os; os._exit(1)"
+    root = checkout(tmp_path, dies if died == "unit" else STALLED)
+    other_ring(root, STALLED if died == "unit" else dies)
+    assert run(root, "unit,service") == 1
     assert ONCE_MORE not in capfd.readouterr().out
 
 
