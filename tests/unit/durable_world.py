@@ -18,7 +18,7 @@ from bff.durable.claims import Claim, Worker
 from bff.durable.database import Away, Database
 from bff.durable.doing import Needs, Patience
 from bff.durable.driver import Connection, Tx
-from bff.durable.journal import Change
+from bff.durable.journal import CHANGE_ENDS, Change
 from bff.durable.keys import Key
 from bff.product.parts import SourceName
 from bff.product.writing import Outcome, Unanswered, Write, Writing
@@ -193,19 +193,9 @@ class World:
         patience = Patience(ATTEMPTS, UNDO_SECONDS)
         return Needs(cast(Database, _Tables(self)), cast(Writing, _Telling(self)), worker, patience, _most, self.sleep)
 
-    def life(self, worker: Worker, claim: Claim, memory: dict[str, str] | None = None) -> Any:
-        """Return the work of one process on a claimed change. memory: of steps that ended, which an engine keeps."""
-        known = {} if memory is None else memory
-        needs = self.needs(worker)
-
-        async def do(name: str) -> str:
-            if name == saga.END:  # what the engine has it ask anew each time
-                return await runner.do(needs, claim, name)
-            if name not in known:
-                known[name] = await runner.do(needs, claim, name)
-            return known[name]
-
-        return saga.change(claim.sources, do)
+    def life(self, worker: Worker, claim: Claim) -> Any:
+        """Return the work of one process on a claimed change."""
+        return saga.change(claim.sources, partial(runner.do, self.needs(worker), claim))
 
     def change(self) -> Change:
         """Return the change as the journal has it."""
@@ -262,16 +252,18 @@ def world(
 
 def lives(played: World, first: Worker = Worker("one", "1")) -> str:  # noqa: B008 - frozen
     """Have the change done: by another worker after a crash, or by the same one, started again; return its end."""
-    worker, memory = played.name(first), dict[str, str]()
+    worker = played.name(first)
     claim = played.claim(worker)
     for boot in range(2, 100):
         try:
-            return str(drive(played.life(worker, claim, memory)))
+            ended = str(drive(played.life(worker, claim)))
+            state = played.change().state
+            return state if ended == "fenced" and state in CHANGE_ENDS else ended  # what has ended is nobody's any more
         except Crash as crash:
             if str(crash) == "crash, and started again":
                 worker = played.name(replace(worker, boot=str(boot)))
                 continue
-            former, worker, memory = worker, played.name(Worker(f"worker {boot}", "1")), {}
+            former, worker = worker, played.name(Worker(f"worker {boot}", "1"))
             taken = played.hand_over(worker, former)
             if taken is None:
                 return played.change().state
