@@ -47,8 +47,8 @@ class Pytest:
             running = [stack.enter_context(self._aside(lane)) for lane in others]
             codes = [self._run(first.arguments())]
             for lane, process in zip(others, running, strict=True):
+                print(f"meanwhile, {' '.join(lane.folders)}, shown once through:", flush=True)
                 codes.append(process.wait())
-                print(f"meanwhile, {' '.join(lane.folders)}:", flush=True)
                 with lane.output.open("rb") as said:
                     sys.stdout.buffer.write(said.read())
                 sys.stdout.flush()

@@ -117,9 +117,11 @@ def record(tx: Tx, change_id: str, seq: int, now: float, events: Sequence[Event]
 def _record(tx: Tx, change_id: str, events: Sequence[Event]) -> None:
     journal.append(tx, change_id, events)
     last = events[-1]
-    tx.run("update bff_changes set seq = ?, touched_at = ? where id = ?", last.seq, last.at, change_id)
-    for event in events:
-        if event.step is None and event.state is not None:
-            tx.run("update bff_changes set state = ? where id = ?", event.state, change_id)
-        if event.event == "ended":
-            tx.run("update bff_changes set ended_at = ? where id = ?", event.at, change_id)
+    state = next((event.state for event in reversed(events) if event.step is None and event.state is not None), None)
+    ended_at = last.at if last.event == "ended" else None
+    # One statement: each lets go of the interpreter, and waits for it again.
+    tx.run(
+        """update bff_changes set seq = ?, touched_at = ?, state = coalesce(?, state),
+        ended_at = coalesce(?, ended_at) where id = ?""",
+        *(last.seq, last.at, state, ended_at, change_id),
+    )

@@ -84,19 +84,19 @@ class Steps:
 
     def send(self, tx: Tx, source: str, before: tuple[str, str], etag: str | None) -> Part:
         """Put on record what the owner holds, and that it is about to be overwritten."""
-        self._standing(tx)
-        self._set(tx, source, "before_sent = ?, before_shown = ?, etag = ?", *before, etag)
-        self._set(tx, source, f"standing = {IN_DOUBT}, number = number + 1")
+        self._row(tx)
+        what = f"before_sent = ?, before_shown = ?, etag = ?, standing = {IN_DOUBT}, number = number + 1"
+        self._set(tx, source, what, *before, etag)
         return self._part(tx, source)
 
     def failed(self, tx: Tx, source: str, *, each: bool) -> None:
         """Put on record whether each send of a part that is in doubt was answered, if by a failure."""
-        self._standing(tx)
+        self._row(tx)
         self._set(tx, source, f"standing = {FAILED if each else IN_DOUBT}")
 
     def unsent(self, tx: Tx, source: str) -> None:
         """Put on record that a part is not written."""
-        self._standing(tx)
+        self._row(tx)
         self._set(tx, source, f"standing = {UNWRITTEN}")
 
     def finish(self, tx: Tx, source: str, shown: str, now: float) -> None:
@@ -126,7 +126,7 @@ class Steps:
 
     def send_undo(self, tx: Tx, source: str, etag: str | None) -> Part:
         """Put on record that what was there before is about to be written back. etag: of what is there now."""
-        self._standing(tx)
+        self._row(tx)
         self._set(tx, source, "undo_in_doubt = 1, undo_number = undo_number + 1, undo_etag = ?", etag)
         return self._part(tx, source)
 
@@ -144,10 +144,13 @@ class Steps:
 
     def end(self, tx: Tx, now: float) -> str:
         """End a change whose every part is written, or undone; return its state, "stopped" where it is to be undone."""
-        found = tx.rows("select state from bff_changes where id = ?", self.claim.change_id)
-        if found and found[0][0] in journal.CHANGE_ENDS:
-            return str(found[0][0])
-        _, change = self._standing(tx)
+        try:
+            _, change = self._standing(tx)
+        except Fenced:
+            found = tx.rows("select state from bff_changes where id = ?", self.claim.change_id)
+            if found and found[0][0] in journal.CHANGE_ENDS:
+                return str(found[0][0])
+            raise
         if change.cancelled and any(step.state == "done" for step in change.steps.values()):
             return "stopped"  # whoever cancelled it was told that what is done will be undone
         state, cause = verdict(change)
@@ -155,6 +158,10 @@ class Steps:
         return state
 
     def _standing(self, tx: Tx) -> tuple["_Row", Change]:
+        row = self._row(tx)
+        return row, journal.fold_change(self.claim.change_id, journal.events(tx, self.claim.change_id))
+
+    def _row(self, tx: Tx) -> "_Row":
         claim = self.claim
         found = tx.rows(
             f"""select epoch, state, worker, sku_id, request_id, trace_id, started_at + timeout_seconds
@@ -165,7 +172,7 @@ class Steps:
             raise Fenced
         if tx.rows("select boot from bff_workers where id = ?", self.worker.id) != [(self.worker.boot,)]:
             raise Usurped
-        return _Row(*found[0][3:]), journal.fold_change(claim.change_id, journal.events(tx, claim.change_id))
+        return _Row(*found[0][3:])
 
     def _part(self, tx: Tx, source: str) -> Part:
         ((sent, shown, *before, standing, number, undo_in_doubt, undo_number),) = tx.rows(

@@ -114,7 +114,7 @@ def test_two_rings_run_at_once_and_the_second_is_shown_after_the_first(
     other_ring(root, MEETS.format("other", "one"))
     assert run(root, "unit,service") == 0
     said = capfd.readouterr().out
-    first, second = said.split("meanwhile, tests/service:")
+    first, second = said.split("meanwhile, tests/service, shown once through:")
     assert "2 passed" in first
     assert "1 passed" in second
 
