@@ -15,7 +15,7 @@ from bff import check as checks
 from bff.auth.caller import SCOPES
 from bff.commands.cache import cache
 from bff.commands.changes import changes
-from bff.commands.ending import end, settings_of
+from bff.commands.ending import end, run, settings_of
 from bff.commands.journal import journal
 from bff.demo import screen
 from bff.demo.catalog import Catalog, CatalogError
@@ -47,7 +47,7 @@ def serve_command(
     """Run the service, configured by the environment, in one process."""
     settings = settings_of(_overridden(os.environ, host, port, admin_host, admin_port))
     try:
-        uvloop.run(serve(settings, _announce))
+        run(serve(settings, _announce))
     except PortTaken as exc:
         end(1, str(exc))
 
@@ -59,7 +59,7 @@ def worker_command(admin_host: AdminHost = None, admin_port: AdminPort = None) -
     if not settings.authenticates:
         end(2, "BFF_AUTH__TOKENS: is needed, or JWTs are: where nobody may write there is no durable work")
     try:
-        uvloop.run(work(settings, lambda admin: print(f"admin {admin}", flush=True)))
+        run(work(settings, lambda admin: print(f"admin {admin}", flush=True)))
     except PortTaken as exc:
         end(1, str(exc))
 
@@ -86,7 +86,7 @@ def demo(
     except CatalogError as exc:
         end(2, f"--catalog: {exc}")
     try:
-        uvloop.run(_demo(environ, sources_port, catalog, _milliseconds(delays)))
+        run(_demo(environ, sources_port, catalog, _milliseconds(delays)))
     except PortTaken as exc:
         end(1, str(exc))
     except SourcesFailed as exc:

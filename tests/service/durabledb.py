@@ -1,6 +1,7 @@
 """Databases for tests of durable work, through the drivers that the service uses: a file, and a real Postgres."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -122,6 +123,14 @@ def named(place: Place, worker: Worker) -> Worker:
     last = place.do(claims.seen).get(worker.id)
     assert place.do(partial(claims.take_name, worker=worker, last=last))
     return worker
+
+
+def engine_threads_end() -> None:
+    """See threads of engines through that are closed: DBOS' wait for their database, which a test then takes away."""
+    for thread in threading.enumerate():
+        if thread.name.startswith("dbos-executor"):
+            thread.join(3 * PATIENCE_SECONDS)  # they look again after ever longer, up to one and a half minutes
+            assert not thread.is_alive()
 
 
 @contextmanager

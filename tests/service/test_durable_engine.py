@@ -17,7 +17,7 @@ from bff.durable.claims import Claim
 from bff.durable.engine import Engine, NotLaunched, Place
 from bff.durable.steps import Usurped
 from tests.postgres_server import PostgresServer, fresh, postgres_server
-from tests.service.durabledb import PATIENCE_SECONDS, soon, until
+from tests.service.durabledb import PATIENCE_SECONDS, engine_threads_end, soon, until
 
 CLAIM = Claim("change", 1, ("info", "price"))
 WAY = ["write info", "write price", "end"]
@@ -258,6 +258,7 @@ def server() -> Iterator[PostgresServer]:
     """Run a Postgres that may be harmed."""
     with postgres_server() as server:
         yield server
+        engine_threads_end()
         server.crash()
 
 

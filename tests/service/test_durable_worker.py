@@ -28,7 +28,7 @@ from bff.product.parts import SourceName
 from bff.product.writing import Outcome, Write, Writing
 from clients.source import Caller, Held
 from tests.postgres_server import PostgresServer, fresh, postgres_server
-from tests.service.durabledb import PATIENCE_SECONDS, Place, insist, monotonic, started, until, wall
+from tests.service.durabledb import PATIENCE_SECONDS, Place, engine_threads_end, insist, monotonic, started, until, wall
 from tests.unit.durable_owner import Owner
 from tests.unit.durable_stock import Stock
 
@@ -195,6 +195,7 @@ def server() -> Iterator[PostgresServer]:
     """Run a Postgres that may be harmed."""
     with postgres_server() as server:
         yield server
+        engine_threads_end()
 
 
 @pytest.mark.parametrize("seconds", [0.0, AWAY_SECONDS + 2.0], ids=["for a moment", "for long"])
