@@ -174,7 +174,7 @@ class Metrics:
         """Count work that nobody did any more: `change` or `batch`."""
         self._reconciled.add((kind,), count)
 
-    def watch_durable(self, census: Callable[[], Census], usable: Callable[[], bool]) -> None:
+    def watch_durable(self, census: Callable[[], Census | None], usable: Callable[[], bool]) -> None:
         """Read at each scrape how much durable work there is; what has ended is counted where it is done."""
         for counts, labels in (
             *((self._changes, (state,)) for state in CHANGE_ENDS),
@@ -205,11 +205,15 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-def _depths(census: Census) -> Mapping[tuple[str, ...], float]:
+def _depths(census: Census | None) -> Mapping[tuple[str, ...], float]:
+    if census is None:  # nothing is known: that is no 0
+        return {}
     return {("change",): census.pending + census.running, ("reservation",): census.queued}
 
 
-def _ages(census: Census) -> Mapping[tuple[str, ...], float]:
+def _ages(census: Census | None) -> Mapping[tuple[str, ...], float]:
+    if census is None:
+        return {}
     return {("change",): census.oldest_change_seconds, ("reservation",): census.oldest_reservation_seconds}
 
 

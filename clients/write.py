@@ -126,6 +126,10 @@ class Writer:
         )
         return self._outcome(answer, sku)
 
+    def fits(self, part: bytes) -> bool:
+        """Return whether the owner's units can hold a part's amounts."""
+        return self._back.of(part) is not None
+
     async def aclose(self) -> None:
         """Close every connection."""
         await self._transport.aclose()

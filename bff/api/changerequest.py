@@ -20,6 +20,7 @@ TIMEOUT_SECONDS = 60.0
 MOST_SECONDS = 3600
 PRIORITY = 5
 LEAST_URGENT = 9
+FINER = "has an amount that is finer than its owner's units"
 
 _FIELDS = ("sku_id", *SOURCES, "timeout_seconds", "priority")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -77,7 +78,10 @@ def _members(body: bytes) -> tuple[dict[str, Any], dict[str, msgspec.Raw]]:
 def _part(source: SourceName, raw: bytes, sku: str, writing: Writing) -> Given:
     if not writing.takes(source):
         raise Wrong([("", "is of a service that cannot be written to")])
-    return read_given(source, raw, sku)
+    given = read_given(source, raw, sku)
+    if not writing.fits(source, given):
+        raise Wrong([("", FINER)])
+    return given
 
 
 def _faults(document: dict[str, Any]) -> Iterator[Error]:

@@ -192,6 +192,14 @@ def take_over(tx: Tx, worker: Worker, dead: Sequence[str], before: float, now: f
     return [batch_id for (batch_id,) in found]
 
 
+def take_up(tx: Tx, worker: Worker, now: float) -> int:
+    """Put on record what an earlier process of this name was sending, and this one sends again; return how much."""
+    found = mine(tx, worker)
+    for batch_id in found:
+        sent_again(tx, batch_id, "its process is gone", now)
+    return len(found)
+
+
 def sent_again(tx: Tx, batch_id: str, cause: str, now: float) -> None:
     """Put on record that what a batch holds is sent once more by another process."""
     found = tx.rows(f"select id, seq from bff_reservations where batch = ? order by id{tx.locking}", batch_id)

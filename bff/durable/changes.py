@@ -103,7 +103,7 @@ def cancel(tx: Tx, change_id: str, cause: str, now: float) -> Change | Ended | N
     if not cancelled:
         events = [Event(seq + 1, now, "cancel_requested", cause=cause)]
         if state == "pending":
-            events.append(Event(seq + 2, now, "ended", state="cancelled", cause=cause))
+            events.append(Event(seq + 2, now, "ended", state="cancelled", cause="cancelled"))
         _record(tx, change_id, events)
         tx.run("update bff_changes set cancelled = 1 where id = ?", change_id)
     return find(tx, change_id)

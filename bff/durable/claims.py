@@ -103,6 +103,16 @@ def mine(tx: Tx, worker: Worker) -> list[Claim]:
     return _claims(tx, found)
 
 
+def take_up(tx: Tx, worker: Worker, now: float) -> int:
+    """Put on record what an earlier process of this name had begun, and this one goes on with; return how much."""
+    sql = f"select id, seq from bff_changes where state = 'running' and worker = ?{tx.locking}"
+    found = tx.rows(sql, worker.id)
+    for change_id, seq in found:
+        event = Event(0, now, "started", state="running", cause="taken up again: its process is gone")
+        changes.record(tx, change_id, seq, now, [event])
+    return len(found)
+
+
 def take_over(tx: Tx, worker: Worker, dead: Sequence[str], overdue: float, room: int, now: float) -> list[Claim]:
     """Claim what workers had begun that are gone, and of what nothing was heard since a time."""
     gone = " or ".join(["touched_at < ?", "worker = ?", *("worker = ?" for _ in dead)])

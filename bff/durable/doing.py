@@ -48,7 +48,8 @@ class Needs:
 class Trouble:
     """Why an attempt came to nothing.
 
-    final: whether another one would as well. refused: whether the owner knows no such product, or no such part, ever.
+    final: whether another one would as well. refused: whether no attempt ever does: the owner knows no such product or
+    part, or what it held is not known.
     in_doubt: whether something may be stored all the same.
     """
 

@@ -46,6 +46,7 @@ STEPS: tuple[tuple[str, ...], ...] = (
             undo_in_doubt integer not null default 0,
             undo_number integer not null default 0,
             undo_etag text,
+            unsure integer not null default 0,
             primary key (change_id, source)
         )""",
         """create table bff_events (

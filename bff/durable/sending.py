@@ -39,7 +39,7 @@ class Sending(OnePart):
     async def _not_stored(self, part: Part, outcome: Outcome) -> Trouble:
         trouble = self.trouble(outcome)
         if not trouble.in_doubt:
-            await self._unsent()
+            await self._unsent(unsure=False)
         elif _has_failed(outcome):
             await self._mark(part, failed=True)
         return trouble
@@ -66,15 +66,16 @@ class Sending(OnePart):
             return None
         if outcome == CONFLICT and not outlasted:
             return replace(trouble, final=False, in_doubt=True)
-        await self._unsent()
+        # In its own words it may be ours all the same, where it is not what was there before.
+        await self._unsent(unsure=held is not None and not same(held.part.shown, part.before_shown))
         return replace(trouble, in_doubt=False)
 
     async def _stored(self, shown: bytes) -> None:
         now = self.needs.database.now()
         await self.record(partial(self.steps.finish, source=self.source, shown=shown.decode(), now=now))
 
-    async def _unsent(self) -> None:
-        await self.record(partial(self.steps.unsent, source=self.source))
+    async def _unsent(self, *, unsure: bool) -> None:
+        await self.record(partial(self.steps.unsent, source=self.source, unsure=unsure))
 
     async def _mark(self, part: Part, *, failed: bool) -> Part:
         if failed != part.failed:

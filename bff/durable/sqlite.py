@@ -8,8 +8,12 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import structlog
+
 from bff.durable.driver import Lost, Row
 from bff.durable.schema import migrate
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 BUSY_SECONDS = 2.0
@@ -82,6 +86,7 @@ class Sqlite:
         self.now = now
         self._lock = threading.Lock()  # its two lines connect from threads of their own
         self._held: int | None = None
+        self._file: tuple[int, int] | None = None
 
     def __repr__(self) -> str:
         return f"<Sqlite {self._path}{' held' if self._held is not None else ''}>"
@@ -91,7 +96,10 @@ class Sqlite:
         with self._lock:
             try:
                 self._hold()
+                if self._file not in (None, _identity(self._path)):
+                    log.error("the database's file is gone, or another one: what was accepted in it is not done")
                 raw = open_wal(self._path)
+                self._file = _identity(self._path)
             except _LOST as exc:
                 raise Lost from exc
             connection = SqliteConnection(raw, self._path, self._lock_path)
@@ -122,6 +130,9 @@ class Sqlite:
         held = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(held)
+            raise Lost("another process has it, and its lock") from None
         except OSError:
             os.close(held)
             raise

@@ -32,7 +32,8 @@ class Part:
     sent, shown: as its owner takes it, and as a page has it. in_doubt: whether a write of it may be at its owner, its
     end unknown; failed: whether each of its sends had an answer all the same, that of a failure; number: of that write,
     which its key is made of. before_sent, before_shown, etag: what the owner held, None where it told nothing. The rest
-    is the same of the write that undoes it.
+    is the same of the write that undoes it. unsure: whether what the owner held may have been this change's own, in
+    words of the owner's: then what was there before is not known.
     """
 
     sent: str
@@ -47,6 +48,7 @@ class Part:
     number: int
     undo_in_doubt: bool
     undo_number: int
+    unsure: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +96,10 @@ class Steps:
         self._row(tx)
         self._set(tx, source, f"standing = {FAILED if each else IN_DOUBT}")
 
-    def unsent(self, tx: Tx, source: str) -> None:
-        """Put on record that a part is not written."""
+    def unsent(self, tx: Tx, source: str, *, unsure: bool) -> None:
+        """Put on record that a part is not written. unsure: as a part has it, if it was not before."""
         self._row(tx)
-        self._set(tx, source, f"standing = {UNWRITTEN}")
+        self._set(tx, source, f"standing = {UNWRITTEN}{', unsure = 1' if unsure else ''}")
 
     def finish(self, tx: Tx, source: str, shown: str, now: float) -> None:
         """Put on record that a part is written. shown: as its owner has it."""
@@ -119,7 +121,7 @@ class Steps:
             return "failed"
         if step.state in ("compensated", "superseded"):
             return "undone"
-        if not part.in_doubt and not part.written:
+        if not part.in_doubt and not part.written and not part.unsure:
             return "nothing"
         tx.run("update bff_changes set touched_at = ? where id = ?", now, self.claim.change_id)
         return Begun(row.sku_id, row.request_id, row.trace_id, part)
@@ -175,9 +177,9 @@ class Steps:
         return _Row(*found[0][3:])
 
     def _part(self, tx: Tx, source: str) -> Part:
-        ((sent, shown, *before, standing, number, undo_in_doubt, undo_number),) = tx.rows(
+        ((sent, shown, *before, standing, number, undo_in_doubt, undo_number, unsure),) = tx.rows(
             """select sent, shown, before_sent, before_shown, etag, undo_etag, standing, number, undo_in_doubt,
-            undo_number from bff_parts where change_id = ? and source = ?""",
+            undo_number, unsure from bff_parts where change_id = ? and source = ?""",
             self.claim.change_id,
             source,
         )
@@ -185,7 +187,7 @@ class Steps:
         before_sent, before_shown, etag, undo_etag = before
         return Part(
             *(sent, shown, before_sent, before_shown, etag, undo_etag),
-            *(in_doubt, written, failed, number, bool(undo_in_doubt), undo_number),
+            *(in_doubt, written, failed, number, bool(undo_in_doubt), undo_number, bool(unsure)),
         )
 
     def _set(self, tx: Tx, source: str, what: str, *values: str | None) -> None:

@@ -9,6 +9,8 @@ from bff.durable.steps import Begun, Part
 from bff.product.writing import Stored
 from clients.source import Held
 
+NOT_KNOWN = Trouble("what was there before is not known", refused=True)
+
 
 class Undo(Sending):
     """The way back."""
@@ -22,7 +24,7 @@ class Undo(Sending):
             begun = await self.record(partial(self.steps.begin_undo, source=self.source, now=now))
             if isinstance(begun, str):
                 return begun
-            trouble = await self._attempt(begun, since)
+            trouble = NOT_KNOWN if begun.part.unsure else await self._attempt(begun, since)
             if trouble is None:
                 continue  # something is known that was not: what is left to do is on record
             if now > until or trouble.refused:

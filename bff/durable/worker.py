@@ -60,6 +60,7 @@ class Worker:
         self._doing = 0
         self._stopping = False
         self._said = ""
+        self._taken_up = False
         self._away_since: float | None = None
         self._life: asyncio.Task[None] | None = None
 
@@ -167,6 +168,7 @@ class Worker:
             await self._engine.aclose()
         self._away_since = None
         if not self._engine.running and not self._stopping:
+            await self._take_up()
             await self._start_engine()
             await self._resume()
 
@@ -180,6 +182,17 @@ class Worker:
             raise
         self._said = ""
         log.info("durable work goes on", name=self._name.id)
+
+    async def _take_up(self) -> None:
+        """Say, once in a life, what an earlier process of this name has left; it is gone on with as it is."""
+        if self._taken_up:
+            return
+        for kind, take_up in (("change", claims.take_up), ("batch", batches.take_up)):
+            count = await self._database.write(partial(take_up, worker=self._name, now=self._database.now()))
+            if count:
+                log.warning("work of an earlier process is taken up again", kind=kind, count=count)
+                self._counting.reconciled(kind, count)
+        self._taken_up = True
 
     async def _resume(self) -> None:
         """Go on with what this worker had begun, where an earlier process or an outage left it."""

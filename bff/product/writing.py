@@ -112,6 +112,10 @@ class Writing:
         """Return whether parts of a source can be written."""
         return source in self._owners
 
+    def fits(self, source: SourceName, part: Given) -> bool:
+        """Return whether a part can be written as its owner has it: an amount may be finer than its units."""
+        return self._owners[source].writer.fits(part.sent)
+
     def seconds(self, source: SourceName) -> float:
         """Return how long the whole of a write may take."""
         return self._owners[source].seconds

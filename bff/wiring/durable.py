@@ -4,7 +4,7 @@ import asyncio
 import random
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -50,7 +50,8 @@ log = structlog.get_logger(__name__)
 class Durable:
     """Durable work, and what its life needs.
 
-    new_id: makes names whose order is that of time. worker: None where others do it.
+    new_id: makes names whose order is that of time. worker: None where others do it. census: as it was counted last,
+    None before it was.
     """
 
     database: Database
@@ -60,7 +61,7 @@ class Durable:
     stock: Deductor | None
     release: Callable[[], None]
     enabled: bool
-    census: Census = field(default_factory=Census)
+    census: Census | None = None
     _counting: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -74,11 +75,13 @@ class Durable:
 
     def figures(self) -> dict[str, Any]:
         """Return how much there is, and who does it."""
+        database = "usable" if self.database.usable else "away"
+        counted = dict.fromkeys(Census.__slots__) if self.census is None else asdict(self.census)
         return {
             "enabled": self.enabled,
-            "database": "usable" if self.database.usable else "away",
+            "database": database if self.enabled else None,
             "worker": None if self.worker is None else {"working": self.worker.working},
-            **asdict(self.census),
+            **counted,
         }
 
     async def aclose(self) -> None:

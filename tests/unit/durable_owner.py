@@ -30,14 +30,15 @@ class Entry:
 class Owner:
     """The owner of one part, by section 5 of the contract: a key gets its first answer again.
 
-    tags: whether it gives entity tags. remembers: whether it knows keys.
+    tags: whether it gives entity tags. remembers: whether it knows keys. shouts: whether it stores in words of its own.
     """
 
-    def __init__(self, source: str, *, tags: bool = True, remembers: bool = True) -> None:
+    def __init__(self, source: str, *, tags: bool = True, remembers: bool = True, shouts: bool = False) -> None:
         self.source = source
         self.log = [Entry(None, self.value_of("before"))]
         self._tags = tags
         self._remembers = remembers
+        self._shouts = shouts
         self._late: list[tuple[float, Write]] = []
         self._answers: dict[str, tuple[Write, Outcome]] = {}
 
@@ -94,7 +95,8 @@ class Owner:
     def _take(self, write: Write) -> Outcome:
         if write.if_match is not None and write.if_match != self.tag:
             return Declined(412)
-        self.log.append(Entry(write.key, write.part.sent))
+        sent = write.part.sent
+        self.log.append(Entry(write.key, sent.replace(b"ours", b"OURS") if self._shouts else sent))
         return Stored(self.value)
 
 

@@ -241,10 +241,11 @@ def world(
     *,
     tags: bool = True,
     remembers: bool = True,
+    shouts: bool = False,
     on: Connection | None = None,
 ) -> World:
     """Make a world with a change that is accepted. on: empty tables."""
-    owners = {source: Owner(source, tags=tags, remembers=remembers) for source in sources}
+    owners = {source: Owner(source, tags=tags, remembers=remembers, shouts=shouts) for source in sources}
     made = World(owners, plan or {}, stubborn or {}, tables=on or tables(), lent=on is not None)
     made.accept()
     return made

@@ -110,6 +110,7 @@ class Tried:
     sources: Sequence[str]
     tags: bool = True
     remembers: bool = True
+    shouts: bool = False
     intruded: Sequence[str] = ()
     few: Sequence[str] = ()
     plans: int = 0
@@ -128,7 +129,7 @@ class Tried:
 
     def world(self, plan: Plan) -> World:
         """Make a world for a plan."""
-        return world(self.sources, plan, self.stubborn, tags=self.tags, remembers=self.remembers)
+        return world(self.sources, plan, self.stubborn, tags=self.tags, remembers=self.remembers, shouts=self.shouts)
 
     def single(self) -> Iterator[tuple[Plan, list[str]]]:
         """Run one for everything that can happen at each point; give them, each with the points it came by."""
@@ -181,6 +182,16 @@ def test_whatever_happens_once_at_any_point_it_is_all_parts_or_none(
         pass
     assert tried.wrong == {}
     assert tried.plans > 50
+
+
+@pytest.mark.parametrize("stubborn", STUBBORN.values(), ids=STUBBORN)
+def test_owners_that_forget_keys_and_store_in_words_of_their_own_take_a_part_twice_at_worst(
+    stubborn: Mapping[str, str],
+) -> None:
+    tried = Tried(stubborn, ALL, remembers=False, shouts=True, intruded=ALL)
+    for _ in tried.single():
+        pass
+    assert tried.wrong.keys() <= {f"{source}: 2 times is_ours" for source in ALL}
 
 
 def test_whatever_happens_twice_at_any_two_points_it_is_all_parts_or_none() -> None:

@@ -67,6 +67,14 @@ def test_a_cancel_while_an_owner_is_at_a_write_leaves_nothing_of_it(source: str)
         assert faults(played, ended) == []
 
 
+def test_what_an_owner_stored_in_its_own_words_and_answered_by_a_failure_is_not_taken_for_what_was_there() -> None:
+    (point, _) = writes(NOT_TAKEN, "info")
+    with world(plan={point: "5xx, and stored"}, stubborn=NOT_TAKEN, remembers=False, shouts=True) as played:
+        assert lives(played) == "failed"
+        assert held(played, "info") == "OURS"
+        assert played.change().error == "info: not undone: what was there before is not known"
+
+
 def test_a_value_that_somebody_else_wrote_meanwhile_stays() -> None:
     (first, back) = writes(NOT_TAKEN, "info")
     for point in range(first + 1, back + 1):
