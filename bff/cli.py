@@ -25,6 +25,7 @@ from bff.listener import PortTaken
 from bff.serve import serve, work
 
 _AUTH = "BFF_AUTH__"
+SAMPLE_SKU = "1001"
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False, rich_markup_mode=None
@@ -81,12 +82,12 @@ def demo(
     """Run sample info, price and stock services, and the service in front of them over real HTTP."""
     environ = _overridden(os.environ, host, port, admin_host, admin_port)
     try:
-        if catalog is not None:
-            Catalog.from_file(catalog)
+        products = Catalog.sample() if catalog is None else Catalog.from_file(catalog)
     except CatalogError as exc:
         end(2, f"--catalog: {exc}")
     try:
-        run(_demo(environ, sources_port, catalog, _milliseconds(delays)))
+        sku = next(iter(products.skus), SAMPLE_SKU)
+        run(_demo(environ, sources_port, catalog, _milliseconds(delays), sku))
     except PortTaken as exc:
         end(1, str(exc))
     except SourcesFailed as exc:
@@ -111,7 +112,9 @@ def main() -> None:
     app()
 
 
-async def _demo(environ: Mapping[str, str], port: int, catalog: Path | None, delays: tuple[int, int, int]) -> None:
+async def _demo(
+    environ: Mapping[str, str], port: int, catalog: Path | None, delays: tuple[int, int, int], sku: str
+) -> None:
     async with sample_sources(port, catalog, delays) as urls:
         templates = environment(urls)
         token = None
@@ -122,7 +125,9 @@ async def _demo(environ: Mapping[str, str], port: int, catalog: Path | None, del
 
         def announce(public: str, admin: str) -> None:
             _announce(public, admin)
-            print(screen.text(public, admin, urls, delays, sample=catalog is None, token=token), flush=True)
+            views = settings.data_dir / "views"
+            text = screen.text(public, admin, urls, delays, sku=sku, sample=catalog is None, views=views, token=token)
+            print(text, flush=True)
 
         await serve(settings, announce, docs=True)
 

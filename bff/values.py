@@ -75,6 +75,13 @@ def _url(text: str) -> str:
     return text
 
 
+def _fixed_url(text: str) -> str:
+    _url(text)
+    if re.search(r"[{}]", text):
+        raise ValueError("must hold no placeholder: it is the same for every product")
+    return text
+
+
 def _template(text: str, placeholder: str) -> str:
     """Check a URL with a placeholder; where it may be left out is not known here."""
     _url(text)
@@ -244,7 +251,7 @@ Statuses = Annotated[frozenset[int], NoDecode, BeforeValidator(_statuses)]
 Amounts = Annotated[str, AfterValidator(_amounts)]
 Origins = Annotated[tuple[str, ...], NoDecode, BeforeValidator(lambda text: _origins(_json(text)))]
 Tokens = Annotated[tuple[Token, ...], NoDecode, BeforeValidator(_tokens)]
-Url = Annotated[str, AfterValidator(_url)]
+Url = Annotated[str, AfterValidator(_fixed_url)]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
 ExecutorId = Annotated[str, AfterValidator(_executor_id)]
 RedisUrl = Annotated[str, AfterValidator(_redis_url)]

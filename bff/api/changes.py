@@ -1,10 +1,12 @@
 """The routes of changes: accepted now, done later, followed and stopped."""
 
+import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import BeforeValidator
 from starlette.responses import Response
 
 from bff.api.auth import Refused, scoped
@@ -65,7 +67,7 @@ def router(desk: Desk, writing: Writing, authenticator: Authenticator, new_id: C
     @router.get("", response_model=Changes, **looks)
     async def several(
         state: State | None = None,
-        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+        limit: Annotated[int, BeforeValidator(_digits), Query(ge=1, le=100)] = 20,
         cursor: Annotated[str | None, Query(pattern=PATTERN)] = None,
     ) -> Response:
         """Changes, newest first; `next` is the cursor of those that follow, if any do."""
@@ -113,6 +115,12 @@ def view(change: journal.Change) -> dict[str, Any]:
         "updated_at": iso(change.updated_at),
         "error": change.error,
     }
+
+
+def _digits(text: Any) -> Any:
+    if isinstance(text, str) and not re.fullmatch("[0-9]{1,9}", text):
+        raise ValueError("must be digits")
+    return text
 
 
 def unknown(request: Request) -> Response:

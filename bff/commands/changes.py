@@ -72,6 +72,8 @@ def import_command(
         end(2, "--url: must be http or https with a host, without user, query or fragment")
     terms = _Terms(url, _token(token_file), concurrency, patience_seconds)
     options = {"priority": priority} | ({} if timeout_seconds is None else {"timeout_seconds": timeout_seconds})
+    if not file.name:
+        end(2, f"{file}: is not a file")
     report = report or file.with_name(f"{file.name}.report.jsonl")
     try:
         feed = _feed(file, form, options)

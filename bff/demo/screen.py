@@ -1,5 +1,7 @@
 """What `bff demo` says once it runs."""
 
+from pathlib import Path
+
 
 def text(
     public: str,
@@ -7,11 +9,17 @@ def text(
     sources: dict[str, str],
     delays_ms: tuple[int, int, int],
     *,
+    sku: str,
     sample: bool,
+    views: Path,
     token: str | None,
 ) -> str:
-    """Return the start screen. sample: whether the built-in catalogue is served; token: for writing, made for it."""
-    page = f"{public}/api/v1/products/1001"
+    """Return the start screen.
+
+    sku: of a product that there is; sample: whether the built-in catalogue is served; views: where they are logged;
+    token: for writing, made for it.
+    """
+    page = f"{public}/api/v1/products/{sku}"
     faults = f"{sources['price']}/_faults"
     running = "\n".join(
         f"  {name:<6} {url}/{name}/{{sku}}  answers after {delay} ms"
@@ -27,12 +35,12 @@ def text(
 Write  curl -i -X PUT {page}/stock -H 'Authorization: Bearer {token}' \\
             -H 'Content-Type: application/json' -d '{{"quantity": 7}}'
 Forget curl -i {public}/api/v1/events/product-changed -H 'Authorization: Bearer {token}' \\
-            -H 'Content-Type: application/json' -d '{{"sku_id": "1001"}}'
+            -H 'Content-Type: application/json' -d '{{"sku_id": "{sku}"}}'
 Change curl -i {public}/api/v1/changes -H 'Authorization: Bearer {token}' \\
-            -H "Idempotency-Key: $(date +%s)" -H 'Content-Type: application/json' \\
-            -d '{{"sku_id": "1001", "price": {{"price": 7499.00}}, "stock": {{"quantity": 9}}}}'
+            -H "Idempotency-Key: change-$(date +%s)" -H 'Content-Type: application/json' \\
+            -d '{{"sku_id": "{sku}", "price": {{"price": 7499.00}}, "stock": {{"quantity": 9}}}}'
 Book   curl -i {page}/reservations -H 'Authorization: Bearer {token}' \\
-            -H "Idempotency-Key: $(date +%s)" -H 'Content-Type: application/json' -d '{{"quantity": 1}}'"""
+            -H "Idempotency-Key: book-$(date +%s)" -H 'Content-Type: application/json' -d '{{"quantity": 1}}'"""
         if token
         else ""
     )
@@ -43,10 +51,11 @@ The product-detail BFF, in front of three sample services:
 
 Open   {public}/docs
 Ask    curl -i {page}      (again: from the cache)
-       curl -i {public}/api/v1/products/agg/1001  (the view is logged, see var/views)
+       curl -i {public}/api/v1/products/agg/{sku}  (the view is logged, see {views})
 Break  curl -X PUT {faults} -d '{{"hang": true}}'     (or delay_ms, error_rate, garbage, lose_answers)
 Mend   curl -X PUT {faults} -d '{{}}'{write}
 Watch  {admin}/sources
+       {admin}/durable
        {admin}/metrics
 
 Products: {products}. Ctrl-C stops everything.

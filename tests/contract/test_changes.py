@@ -120,8 +120,8 @@ async def test_a_part_is_written_in_its_owners_way_and_read_back_in_it() -> None
         assert [json.loads(body)["cents"] for _, _, body in owner.effects] == [1230, 950]
         assert (await changed(service, {"sku_id": "1001", "price": {"price": 12.30}}, "b"))["state"] == "succeeded"
         assert (await service.page("1001")).json["price"]["price"] == 12.3
-        unwritable = await changed(service, {"sku_id": "1001", "price": {"price": 12.305}}, "c")
-        assert (unwritable["state"], unwritable["steps"][0]["state"]) == ("failed", "failed")
+        finer = await ask(service, {"sku_id": "1001", "price": {"price": 12.305}}, "c")
+        assert (finer.status, [error["field"] for error in finer.json["errors"]]) == (422, ["price"])
 
 
 async def test_a_source_that_is_not_writable_refuses_its_parts_alone() -> None:

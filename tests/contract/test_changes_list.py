@@ -82,7 +82,7 @@ async def test_a_state_asks_for_those_alone_that_are_in_it() -> None:
 
 
 WRONG = {
-    "limit": ["0", "-1", "101", "x", "1.5", "1e1", "true", "99999999999999999999", "%00"],
+    "limit": ["0", "-1", "101", "x", "1.5", "1e1", "true", "99999999999999999999", "%00", "1_0", "%2B5", "%205"],
     "state": ["done", "SUCCEEDED", "pending,running", "%27", "null"],
     "cursor": ["x", "-1", "0", "a" * 33, "g" * 32, "A" * 32, "%00" * 32, "'%20or%201=1--"],
 }

@@ -109,8 +109,18 @@ async def test_of_two_processes_with_one_file_the_second_waits_until_the_first_h
         async with serving(settings=own) as second:
             await asyncio.sleep(1)
             assert await answers(second) == 503
+            assert (await request(second.admin, "GET", "/durable")).json["pending"] is None  # which is not known
+            assert "bff_durable_queue{" not in (await request(second.admin, "GET", "/metrics")).body.decode()
             first.process.send_signal(signal.SIGKILL)
             await until(lambda: _is(answers(second), 200), 20)
+            second.process.terminate()
+            assert "another process has it, and its lock" in (await second.end()).err
+
+
+async def test_where_nobody_may_write_there_is_no_database_to_be_away() -> None:
+    async with serving(settings=UNUSED) as service:
+        found = (await request(service.admin, "GET", "/durable")).json
+        assert (found["enabled"], found["database"], found["worker"], found["queued"]) == (False, None, None, None)
 
 
 async def _is(answer: Awaitable[int], status: int) -> bool:

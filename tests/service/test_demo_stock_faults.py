@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -219,10 +220,21 @@ def test_a_service_in_front_is_told_where_everything_is() -> None:
 @pytest.mark.parametrize("token", ["the-token", None])
 def test_the_demo_says_how_to_change_and_to_book_where_there_is_a_token(token: str | None) -> None:
     urls = {name: f"http://{name}" for name in PARTS}
-    said = screen.text("http://public", "http://admin", urls, (1, 2, 3), sample=True, token=token)
+    said = screen.text(
+        "http://public",
+        "http://admin",
+        urls,
+        (1, 2, 3),
+        sku="TEA-1",
+        sample=False,
+        views=Path("here/views"),
+        token=token,
+    )
     calls = re.findall(r"curl -i (\S+/(?:changes|reservations)) ((?:.*\\\n)*.*)", said)
-    expected = ["http://public/api/v1/changes", "http://public/api/v1/products/1001/reservations"] if token else []
+    expected = ["http://public/api/v1/changes", "http://public/api/v1/products/TEA-1/reservations"] if token else []
     assert [url for url, _ in calls] == expected
+    assert "see here/views" in said
+    assert "1001" not in said
     for _, rest in calls:
         assert "Bearer the-token" in rest
         assert "Idempotency-Key: " in rest

@@ -180,7 +180,7 @@ Method = Callable[[Steps], Callable[[Tx], Any]]
 METHODS: dict[str, Method] = {
     "begin": lambda steps: partial(steps.begin, source="info", now=3.0),
     "send": lambda steps: partial(steps.send, source="info", before=("0", "0"), etag='"e"'),
-    "unsent": lambda steps: partial(steps.unsent, source="info"),
+    "unsent": lambda steps: partial(steps.unsent, source="info", unsure=True),
     "finish": lambda steps: partial(steps.finish, source="info", shown="1", now=3.0),
     "fail": lambda steps: partial(steps.fail, source="info", cause="cause", now=3.0),
     "begin_undo": lambda steps: partial(steps.begin_undo, source="info", now=3.0),

@@ -141,7 +141,9 @@ async def test_more_pages_than_it_may_have_is_away_and_what_was_written_is_there
 
 
 @pytest.mark.parametrize("how", ["removed", "replaced", "moved away"])
-async def test_nothing_is_said_to_be_written_that_is_not_in_the_file_of_its_name(path: Path, how: str) -> None:
+async def test_nothing_is_said_to_be_written_that_is_not_in_the_file_of_its_name(
+    path: Path, how: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     async with started(Sqlite(path, wall)) as database:
         assert await write(database, 1) == 1
         for name in (path.name, path.name + "-wal", path.name + "-shm"):
@@ -156,6 +158,7 @@ async def test_nothing_is_said_to_be_written_that_is_not_in_the_file_of_its_name
         written = {await write(database, number) for number in range(2, 6)} - {None}
         written.add(await insist(database, partial(note, number=6)))
     assert noted(path) >= written
+    assert capfd.readouterr().out.count("the database's file is gone, or another one") == 1
 
 
 async def test_who_has_lost_the_lock_writes_nothing_more_until_the_other_lets_it_go(path: Path) -> None:

@@ -16,7 +16,7 @@ from bff.durable.changes import Order, Part
 from bff.durable.claims import Worker as Name
 from bff.durable.database import Database
 from bff.durable.doing import Needs, Patience
-from bff.durable.driver import Driver
+from bff.durable.driver import Driver, Tx
 from bff.durable.engine import Place as Engines
 from bff.durable.keys import Key
 from bff.durable.postgres import Postgres
@@ -175,6 +175,31 @@ async def test_what_was_accepted_before_is_done_and_what_a_stop_left_is_done_aft
         await accept(database, range(5, 8))
         await ended(database, 8)
     assert owners.effects() == [1] * 16
+
+
+def killed(tx: Tx) -> None:
+    """Leave things as a process does that is killed."""
+    tx.run("insert into bff_workers (id, boot, beats) values ('worker', '1', 9)")
+    tx.run("update bff_changes set worker = 'worker' where state = 'running'")
+
+
+async def test_what_a_killed_process_had_begun_is_taken_up_by_the_next_of_its_name_which_says_so_once(
+    place: Place, engines: Engines
+) -> None:
+    owners = Owners()
+    owners.go.clear()
+    async with working(place.driver, engines, owners, grace=0.1) as (database, _):
+        await accept(database, range(3))
+        await until(lambda: owners.writes == 3)
+    owners.go.set()
+    async with started(place.driver) as database:
+        await insist(database, killed)
+    async with working(place.driver, engines, owners, boot="2") as (database, counted):
+        await ended(database, 3)
+        assert counted.found == [("change", 3)]
+        found = await insist(database, lambda tx: tx.rows("select cause from bff_events where event = 'started'"))
+        assert sorted(str(cause) for (cause,) in found) == ["None"] * 3 + ["taken up again: its process is gone"] * 3
+    assert owners.effects() == [1] * 6
 
 
 async def test_nothing_begins_once_it_stops_and_what_is_under_way_has_its_grace(place: Place, engines: Engines) -> None:

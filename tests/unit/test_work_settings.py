@@ -51,6 +51,7 @@ def test_what_deducts_must_be_able_to_release(given: str, missing: str) -> None:
         *(("BFF_DATABASE_URL", url) for url in ("sqlite:///x", "postgresql://", "postgresql://h:0/x", "db.test", "é")),
         *(("BFF_DATABASE_URL", f"postgresql://h{end}/s3cret") for end in (":99999", ":x", " ", "[")),
         ("BFF_DATABASE_URL", "postgresql://u:s3%zzcret@h/x"),
+        *((name, "http://stock.test/{sku}") for name in (DEDUCT, RELEASE)),
         *(("BFF_EXECUTOR_ID", name) for name in ("a b", "é", "a/b", "a" * 65, "a\n")),
         *(("BFF_CHANGES__ATTEMPTS", number) for number in ("0", "11", "1.5", "-1")),
         *(("BFF_RESERVATIONS__RATE", number) for number in ("0", "-1", "nan", "inf", "1e3")),
