@@ -71,3 +71,11 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
         made = Place("postgres", lambda: Postgres(url, monotonic, wall))
     with closing(made):
         yield made
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def engine_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Return the address of an empty database for an engine, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'dbos.sqlite'}"
+    return str(request.getfixturevalue("emptied_url"))
