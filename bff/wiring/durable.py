@@ -103,7 +103,7 @@ class Durable:
                 self.census = await self.database.read(partial(census.count, now=self.database.now()))
             except Away:
                 log.debug("not counted: the database is away")
-            await asyncio.sleep(CENSUS_SECONDS)
+            await asyncio.sleep(IDLE_SECONDS if self.census is None else CENSUS_SECONDS)
 
 
 def durable(settings: Settings, writing: Writing, fence: Fence, metrics: Metrics, *, works: bool) -> Durable:

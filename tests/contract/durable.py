@@ -58,6 +58,16 @@ async def changing(owners: Owners, **settings: Any) -> AsyncIterator[Bff]:
         yield service
 
 
+async def queued(service: Bff) -> int:
+    """Return how many reservations wait, once they were counted."""
+
+    async def counted() -> bool:
+        return (await service.admin("/durable")).json["queued"] is not None
+
+    await until(counted, GENEROUS_SECONDS)
+    return int((await service.admin("/durable")).json["queued"])
+
+
 async def has_its_database(service: Bff) -> None:
     """Wait until work can be accepted: the service serves pages before."""
 

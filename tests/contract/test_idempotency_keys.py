@@ -1,6 +1,6 @@
 """The contract: what an `Idempotency-Key` is, and what is none."""
 
-from tests.contract.durable import CHANGES, look, selling
+from tests.contract.durable import CHANGES, look, queued, selling
 from tests.contract.owners import Till
 from tests.contract.test_idempotency import ROUTES, is_replay, post
 from tests.contract.test_problems import is_problem
@@ -45,4 +45,4 @@ async def test_a_key_that_is_none_is_400_and_nothing_is_accepted() -> None:
                 assert (answer.status, keys) == (400, keys)
                 is_problem(answer, 400, "key-missing", target)
         assert (await look(service, CHANGES))["items"] == []
-        assert (await service.admin("/durable")).json["queued"] == 0
+        assert await queued(service) == 0

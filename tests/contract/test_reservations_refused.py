@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tests.contract.durable import JSON, RESERVATIONS, TOKENS, keyed, look, reserve, selling, send
+from tests.contract.durable import JSON, RESERVATIONS, TOKENS, keyed, look, queued, reserve, selling, send
 from tests.contract.owners import Till
 from tests.contract.test_problems import is_problem
 from tests.harness import Answer, Bff, bff, request
@@ -93,7 +93,7 @@ async def test_what_is_no_quantity_is_422_and_says_so() -> None:
             assert (answer.status, name) == (422, name)
             is_problem(answer, 422, "body-invalid", RESERVE)
             assert answer.json["errors"]
-        assert (await service.admin("/durable")).json["queued"] == 0
+        assert await queued(service) == 0
         assert service.stock.seen == []
 
 

@@ -168,3 +168,19 @@ async def test_a_lane_that_cannot_connect_says_so_in_time() -> None:
         await lane.open()
     assert (failed, lane.usable, lane.connected) == (["connect"], False, False)
     await lane.aclose()
+
+
+async def test_what_was_to_be_written_on_a_connection_that_is_lost_makes_no_other_one(running: RedisServer) -> None:
+    answers: list[object] = []
+    lane = Lane(Address(f"redis://{LOOPBACK}:{running.port}"), asyncio.get_running_loop().time, answers.append)
+    await lane.open()
+    lane.ask(("PING",), answers.append)
+    await asyncio.ensure_future(lane.open())  # as a task: it closes the first once the command was handed on
+    assert [type(answer) for answer in answers] == [Unanswered]
+    await lane.aclose()
+    with redis.Redis(LOOPBACK, running.port) as client:
+        await until(lambda: _are(len(client.client_list()), 1), 5.0)
+
+
+async def _are(count: int, expected: int) -> bool:
+    return count == expected

@@ -170,6 +170,8 @@ class Lane:
             task.add_done_callback(self._writing.discard)
 
     async def _write(self, connection: Connection, commands: list[tuple[Any, ...]]) -> None:
+        if self._connection is not connection:  # redis-py would connect it once more, and nobody would read from it
+            return
         try:
             await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         except Exception:  # also uvloop's word for a transport that is closed; what was asked is answered in no case
