@@ -202,13 +202,13 @@ def _packages() -> Path:
 
 
 def _copied(packages: Path) -> Path:
-    """Return a copy that belongs to `nobody` and is gone with this process."""
+    """Return a copy that belongs to whoever runs Postgres, and is gone with this process."""
     folder = TemporaryDirectory(dir=_temporary())
     atexit.register(folder.cleanup)
     copy = Path(folder.name)
     for part in (INSTALLATION, LIBRARIES):  # the programs look for the libraries at this distance from themselves
         shutil.copytree(packages / part, copy / part, symlinks=True, ignore=shutil.ignore_patterns("include"))
-    for path in (copy, *copy.rglob("*")):
+    for path in (copy, *copy.rglob("*")) if _identity() else ():
         os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
     return copy
 

@@ -63,8 +63,8 @@ async def measure() -> tuple[list[Row], str]:
         f"The accepting process has one core, shared with its worker where that is embedded; {CLIENTS} clients;"
         f" the stock service answers after {SOURCE_MS} ms. Pages are hot ones, with {CHANGES_A_SECOND} changes a second"
         f" being done, by wrk from the other core, in {ROUNDS} rounds of {ROUND_SECONDS} s, each beside one without."
-        " Where the service's threads may be on both cores, they wait for the interpreter across them: each statement"
-        " of a database's thread lets go of it, and wakes the thread that serves."
+        " On both cores the service's threads contend for the interpreter across them: a reading of their context"
+        " switches, and not proven here."
     )
     return rows, notes
 

@@ -12,6 +12,7 @@ from bff.durable import claims
 from bff.durable.claims import Worker
 from bff.durable.database import Away, Database
 from bff.durable.driver import Connection, Driver, Tx
+from tests.unit.durable_tables import transacted
 
 T = TypeVar("T")
 PATIENCE_SECONDS = 30.0
@@ -56,18 +57,6 @@ class Place:
         """Have a database that is there."""
         async with started(driver or self.driver) as database:
             yield database
-
-
-def transacted(connection: Connection, what: Callable[[Tx], T]) -> T:
-    """Run something in a transaction of a connection."""
-    connection.begin(write=True)
-    try:
-        found = what(connection)
-        connection.commit()
-    except BaseException:
-        connection.rollback()
-        raise
-    return found
 
 
 @asynccontextmanager

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from bff.durable.driver import Connection, Tx
-from tests.service.durabledb import Place, transacted
+from tests.service.durabledb import Place
+from tests.unit.durable_tables import transacted
 from tests.unit.durable_world import World, world
 from tests.unit.test_durable_crashes import Plan, Tried
 from tests.unit.test_durable_selling import after, run

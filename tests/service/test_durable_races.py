@@ -17,8 +17,9 @@ from bff.durable.journal import Change
 from bff.durable.keys import Key
 from bff.durable.reservations import Full, Reserved, Wish
 from bff.durable.steps import Fenced, Steps
-from tests.service.durabledb import Place, named, transacted
+from tests.service.durabledb import Place, named
 from tests.service.test_durable_claims import accept, history, order
+from tests.unit.durable_tables import transacted
 
 T = TypeVar("T")
 AGAIN = (Torn, sqlite3.IntegrityError, psycopg.IntegrityError)

@@ -1,6 +1,5 @@
 """The Postgres that other tests rely on: what it keeps, where it answers, and what is left of it."""
 
-import os
 import socket
 import struct
 from collections.abc import Callable, Iterator
@@ -136,7 +135,6 @@ def test_a_program_below_a_closed_folder_is_not_open_to_all(tmp_path: Path) -> N
     assert _open_to_all(Path("/"))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs it as another user")
 def test_a_copy_serves_where_the_wheel_cannot_be_reached() -> None:
     with TemporaryDirectory(dir=_temporary()) as folder:
         server = PostgresServer(_copied(_packages()) / PROGRAMS, Path(folder))

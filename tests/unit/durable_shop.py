@@ -21,7 +21,7 @@ from bff.durable.reservations import Answer, Wish
 from bff.durable.selling import Pace, Selling
 from clients.errors import Garbled, Unavailable, Unknown
 from tests.unit.durable_stock import Stock
-from tests.unit.durable_tables import tables
+from tests.unit.durable_tables import tables, transacted
 
 T = TypeVar("T")
 PACE = Pace(None, 300.0, 0.2)
@@ -66,13 +66,7 @@ class Shop:
 
     def do(self, what: Callable[[Tx], T]) -> T:
         """Run something in a transaction; what is counted must be what there is after each."""
-        self.tables.begin(write=True)
-        try:
-            found = what(self.tables)
-            self.tables.commit()
-        except BaseException:
-            self.tables.rollback()
-            raise
+        found = transacted(self.tables, what)
         ((counted,),) = self.tables.rows("select count from bff_counts where name = 'queued'")
         ((there,),) = self.tables.rows("select count(*) from bff_reservations where state = 'queued'")
         if counted != there:

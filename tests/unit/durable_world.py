@@ -24,7 +24,7 @@ from bff.product.parts import SourceName
 from bff.product.writing import Outcome, Unanswered, Write, Writing
 from clients.source import Caller, Held
 from tests.unit.durable_owner import HELD_FAULTS, SKU, WRITE_FAULTS, Owner
-from tests.unit.durable_tables import tables
+from tests.unit.durable_tables import tables, transacted
 
 T = TypeVar("T")
 CHANGE = "change-1"
@@ -82,14 +82,7 @@ class World:
 
     def do(self, what: Callable[[Tx], T]) -> T:
         """Run something in a transaction."""
-        self.tables.begin(write=True)
-        try:
-            found = what(self.tables)
-            self.tables.commit()
-        except BaseException:
-            self.tables.rollback()
-            raise
-        return found
+        return transacted(self.tables, what)
 
     async def write(self, what: Callable[[Tx], T]) -> T:
         """Run something in a transaction of the worker's: the part of the database that steps see."""

@@ -15,7 +15,7 @@ from bff.durable.driver import Tx
 from bff.durable.journal import Change
 from bff.durable.keys import Key
 from bff.durable.reservations import Full, Reserved, Wish
-from tests.unit.durable_tables import tables
+from tests.unit.durable_tables import tables, transacted
 
 T = TypeVar("T")
 MOST = 5
@@ -33,14 +33,7 @@ class Gated:
         return asyncio.get_running_loop().time()
 
     def do(self, what: Callable[[Tx], T]) -> T:
-        self.tables.begin(write=True)
-        try:
-            found = what(self.tables)
-            self.tables.commit()
-        except BaseException:
-            self.tables.rollback()
-            raise
-        return found
+        return transacted(self.tables, what)
 
     async def write(self, what: Callable[[Tx], T]) -> T:
         self.writes += 1
